@@ -1,0 +1,1 @@
+"""orze: a farm of machine-learning experiments, coordinated by a shared directory."""

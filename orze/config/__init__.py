@@ -1,0 +1,1 @@
+"""Orze.yaml to validated settings."""

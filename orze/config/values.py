@@ -1,0 +1,183 @@
+"""The kinds of values that orze.yaml holds, each bounded; a fault completes the sentence `KEY …`."""
+
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from orze.core.units import DURATION_FORMS, parse_duration
+
+_TEN_YEARS: Final = 10 * 365 * 86400.0
+_PLACEHOLDER = re.compile(r"\{\{([A-Za-z_]\w*)\}\}|\{([A-Za-z_]\w*)\}", re.ASCII)
+_NUMBER_FORMAT = re.compile(r"[<>^]?[+\- ]?\d{0,2},?(\.\d{1,2})?[eEfFgG%]", re.ASCII)
+_CARD = re.compile(r"\d{1,4}|(GPU|MIG)-[\w/-]{1,80}|cpu(:\d{1,4})?", re.ASCII)
+_SCRIPT_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_]\w{0,254}", re.ASCII)
+
+SCRIPT_PLACEHOLDERS: Final = ("idea_id", "gpu", "results_dir")
+LAUNCH_PLACEHOLDERS: Final = ("command", "gpus", "port")
+
+# Written by the farm itself: an output of that name would be replaced, or would replace the record.
+_TAKEN_NAMES: Final = frozenset(
+    {".chain", "attempts", "latest", "claim.json", "metrics.json", "idea.yaml", "environment.json"}
+    | {"train_output.log", "eval_output.log", "progress.jsonl"}
+)
+# Set for every attempt: another value would send it to another card or make it another attempt.
+_TAKEN_VARIABLES: Final = frozenset(
+    {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "REVIS_OUTPUT_DIR", "REVIS_RUN_ID"}
+)
+
+
+class AsWritten:
+    """Marks a key whose words reach a command as they stand in the file: `1.10` is not `1.1`."""
+
+
+def fill(words: Iterable[str], values: Mapping[str, str]) -> list[str]:
+    """Put values in place of `{name}` in the words of a command; `{{name}}` stands for `{name}` itself.
+
+    Args:
+        words: words of pre_args, eval_args, post_scripts' args or launch, as settings hold them.
+        values: name of the placeholder -> the text for it, which is not looked at again.
+
+    Returns:
+        The words, as many as came in. Braces around anything but a name are kept.
+
+    Raises:
+        KeyError: a word holds a placeholder that `values` lacks.
+    """
+
+    def text(match: re.Match[str]) -> str:
+        return "{" + match[1] + "}" if match[1] else values[match[2]]
+
+    return [_PLACEHOLDER.sub(text, word) for word in words]
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    try:
+        return parse_duration(str(value))
+    except ValueError:
+        raise ValueError(f"must be a time ({DURATION_FORMS})") from None
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must be text without NUL characters")
+    return value
+
+
+def _path(value: object) -> object:
+    if isinstance(value, str) and value and "\0" not in value:
+        return Path(value)
+    if isinstance(value, Path):
+        return value
+    raise ValueError("must be a path")
+
+
+def _word(value: object) -> object:
+    """Make the text that a command or its environment gets from a value that YAML has read already."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return tuple(shlex.split(value))
+        except ValueError:
+            raise ValueError("must be a list of words, or one text whose quotes are closed") from None
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    raise ValueError("must be a list of words, or one text that a shell would split into them")
+
+
+def _placeholders_among(known: Collection[str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    def check(words: tuple[str, ...]) -> tuple[str, ...]:
+        names = (match[2] for word in words for match in _PLACEHOLDER.finditer(word))
+        if unknown := next((name for name in names if name and name not in known), None):
+            listed = ", ".join(f"{{{name}}}" for name in known)
+            raise ValueError(f"holds the unknown placeholder {{{unknown}}}; it may hold {listed}")
+        return words
+
+    return check
+
+
+def _launch(words: tuple[str, ...]) -> tuple[str, ...]:
+    if words.count("{command}") != 1:
+        raise ValueError("must hold {command} once, as a word of its own")
+    return words
+
+
+def _cards(value: object) -> object:
+    items = value if isinstance(value, list | tuple) else str(value).split(",")
+    cards = [str(item).strip() for item in items]
+    if not cards or isinstance(value, bool) or not all(map(_CARD.fullmatch, cards)):
+        raise ValueError("must be cards by index or UUID such as 0,1, or cpu, or cpu:2")
+    return ",".join(cards)
+
+
+def _inside(value: str) -> str:
+    path = PurePosixPath(value)
+    if not path.parts or path.is_absolute() or ".." in path.parts or not value.isprintable():
+        raise ValueError("must be a name inside the idea's directory, without '..'")
+    return str(path)
+
+
+def _output(value: str) -> str:
+    if PurePosixPath(value).parts[0] in _TAKEN_NAMES:
+        raise ValueError(f"must be another name: {value!r} is written by the farm itself")
+    return value
+
+
+def _source(value: str) -> str:
+    file, _, keys = value.partition(":")
+    if not file.endswith(".json") or not all(keys.split(".")):
+        raise ValueError("must be a JSON file and the keys in it, such as eval_report.json:metrics.auc")
+    return f"{_inside(file)}:{keys}"
+
+
+def _number_format(value: str) -> str:
+    if not _NUMBER_FORMAT.fullmatch(value):
+        raise ValueError("must be a number format such as .4f, .2% or .3e")
+    return value
+
+
+def _script_name(value: str) -> str:
+    if not _SCRIPT_NAME.fullmatch(value):
+        raise ValueError("must be a short name of letters, digits, '.', '_' and '-'")
+    return value
+
+
+def _variable(name: object) -> object:
+    if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+        raise ValueError("is not a name that an environment variable can have")
+    if name in _TAKEN_VARIABLES or name.startswith("ORZE_"):
+        raise ValueError("is set by the farm for each attempt; remove it")
+    return name
+
+
+Seconds = Annotated[float, Field(gt=0, le=_TEN_YEARS), BeforeValidator(_seconds)]
+SecondsOrZero = Annotated[float, Field(ge=0, le=_TEN_YEARS), BeforeValidator(_seconds)]
+Text = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_text)]
+ProjectPath = Annotated[Path, BeforeValidator(_path)]
+InsidePath = Annotated[Text, AfterValidator(_inside)]
+OutputPath = Annotated[InsidePath, AfterValidator(_output)]
+JsonSource = Annotated[Text, AfterValidator(_source)]
+NumberFormat = Annotated[Text, AfterValidator(_number_format)]
+ScriptName = Annotated[Text, AfterValidator(_script_name)]
+Cards = Annotated[Text, BeforeValidator(_cards)]
+
+Word = Annotated[str, Field(max_length=32768), AfterValidator(_text), BeforeValidator(_word)]
+Words = Annotated[tuple[Word, ...], Field(max_length=1000), BeforeValidator(_words), AsWritten]
+ScriptWords = Annotated[Words, AfterValidator(_placeholders_among(SCRIPT_PLACEHOLDERS))]
+LaunchWords = Annotated[
+    Words, AfterValidator(_placeholders_among(LAUNCH_PLACEHOLDERS)), AfterValidator(_launch)
+]
+Variables = Annotated[
+    Mapping[Annotated[str, BeforeValidator(_variable)], Word], Field(max_length=1000), AsWritten
+]

@@ -1,0 +1,230 @@
+"""The journal: what the leaders took in, applied and saw, as one chain for the whole farm."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from orze.coord.chain import Chain, Fold
+from orze.coord.record import LIMIT, Record, decode, new_record, slot_name
+from orze.core.files import make_dirs
+from orze.core.states import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+    from orze.core.clock import Clock
+    from orze.core.files import Files
+
+ENTRY = "ENTRY"
+_FANOUT = 1000
+_BATCH = LIMIT // 2  # characters of sections in one record
+_ANSWERS_KEPT = 10_000
+
+
+class Known:
+    """What the journal says of one idea.
+
+    Attributes:
+        sha: revision of the section that was registered last, in hex.
+        slot: the journal record that holds this section.
+        held: why it is held; empty where it is not.
+        withdrawn: an operator took it back before it began.
+        vanished: its section is gone from ideas.md.
+        outcome: its terminal state as last seen; None where it has none. A cache of the idea's own chain.
+    """
+
+    __slots__ = ("held", "outcome", "sha", "slot", "vanished", "withdrawn")
+
+    def __init__(self, sha: str, slot: int) -> None:
+        self.sha = sha
+        self.slot = slot
+        self.held = ""
+        self.withdrawn = False
+        self.vanished = False
+        self.outcome: State | None = None
+
+
+class JournalFold(Fold):
+    """The farm as the journal tells it.
+
+    Attributes:
+        term: the highest term that wrote; records of a lower one are void.
+        ideas: every registered idea.
+        allocated: the id that each inbox entry was given, for ever.
+        answers: what was done for each request, by its uuid.
+        changed: ids touched since they were last drained.
+        outcomes: `[id, state, facts]` seen since they were last drained.
+    """
+
+    def clear(self) -> None:
+        """An empty journal."""
+        super().clear()
+        self.term = 0
+        self.records = 0
+        self.ideas: dict[str, Known] = {}
+        self.allocated: dict[str, str] = {}
+        self.answers: dict[str, str] = {}
+        self.changed: set[str] = set()
+        self.outcomes: list[tuple[str, State, dict[str, object]]] = []
+
+    def step(self, record: Record) -> bool:
+        """Apply the parts of an entry; an entry of a leader that has been followed is void."""
+        self.records += 1
+        if record["kind"] != ENTRY or record["term"] < self.term or not _well_formed(record):
+            return False
+        self.term = record["term"]
+        for part, _shape, take in _PARTS:
+            for item in record.get(part, ()):
+                take(self, item)
+        return True
+
+    def drain(self) -> tuple[set[str], list[tuple[str, State, dict[str, object]]]]:
+        """The ids and outcomes that are new since the last call."""
+        changed, outcomes = self.changed, self.outcomes
+        self.changed, self.outcomes = set(), []
+        return changed, outcomes
+
+    def _allocate(self, item: list[str]) -> None:
+        uuid, idea_id = item
+        self.allocated.setdefault(uuid, idea_id)
+
+    def _answer(self, item: list[str]) -> None:
+        uuid, text = item
+        self.answers[uuid] = text
+        if len(self.answers) > _ANSWERS_KEPT:
+            del self.answers[next(iter(self.answers))]
+
+    def _register(self, item: list[str]) -> None:
+        idea_id, sha, _section = item
+        known = self.ideas.get(idea_id)
+        if known is None:
+            self.ideas[idea_id] = Known(sha, self.records)
+        else:
+            known.sha, known.slot = sha, self.records
+        self.changed.add(idea_id)
+
+    def _outcome(self, item: list[object]) -> None:
+        idea_id, state, facts = str(item[0]), State(str(item[1])), item[2]
+        self._touch(idea_id).outcome = state
+        self.outcomes.append((idea_id, state, facts if isinstance(facts, dict) else {}))
+
+    def _reopen(self, item: list[str]) -> None:
+        self._touch(item[0]).outcome = None
+
+    def _hold(self, item: list[str]) -> None:
+        self._touch(item[0]).held = item[1]
+
+    def _release(self, item: list[str]) -> None:
+        known = self._touch(item[0])
+        known.held, known.withdrawn = "", False
+
+    def _withdraw(self, item: list[str]) -> None:
+        self._touch(item[0]).withdrawn = True
+
+    def _vanish(self, item: list[str]) -> None:
+        self._touch(item[0]).vanished = True
+
+    def _restore(self, item: list[str]) -> None:
+        self._touch(item[0]).vanished = False
+
+    def _touch(self, idea_id: str) -> Known:
+        self.changed.add(idea_id)
+        return self.ideas.setdefault(idea_id, Known("", 0))
+
+
+_PARTS: tuple[tuple[str, tuple[type, ...], Callable[[JournalFold, Any], None]], ...] = (
+    # name of the part, the types of its items' members, what takes an item in; applied in this order
+    ("alloc", (str, str), JournalFold._allocate),
+    ("register", (str, str, str), JournalFold._register),
+    ("outcomes", (str, str, dict), JournalFold._outcome),
+    ("reopen", (str,), JournalFold._reopen),
+    ("hold", (str, str), JournalFold._hold),
+    ("release", (str,), JournalFold._release),
+    ("withdraw", (str,), JournalFold._withdraw),
+    ("vanish", (str,), JournalFold._vanish),
+    ("restore", (str,), JournalFold._restore),
+    ("answers", (str, str), JournalFold._answer),
+)
+PARTS = tuple(name for name, _, _ in _PARTS)
+
+
+def _well_formed(record: Record) -> bool:
+    return all(
+        isinstance(item, list) and len(item) == len(shape) and all(map(isinstance, item, shape))
+        for part, shape, _ in _PARTS
+        for item in record.get(part, ())
+    )
+
+
+class Journal:
+    """Follows the journal, and writes it while this host leads.
+
+    Args:
+        directory: the journal's chain.
+        frame: host and process of this daemon, for its records.
+    """
+
+    def __init__(self, files: Files, directory: str, clock: Clock, *, frame: Mapping[str, object]) -> None:
+        make_dirs(files, directory)
+        self.fold = JournalFold()
+        self._files = files
+        self._directory = directory
+        self._frame = dict(frame)
+        self._chain = Chain(files, directory, self.fold, clock, fanout=_FANOUT)
+
+    def follow(self) -> None:
+        """Read what is new; OSError decides nothing."""
+        self._chain.refresh()
+
+    def write(self, term: int, parts: Mapping[str, list[Any]]) -> bool:
+        """Append entries with these parts (see PARTS), as many as their size asks for.
+
+        Args:
+            term: the term in which this host leads.
+            parts: lists of items; items with one member may be given bare.
+
+        Returns:
+            False where another leader has followed: nothing more was written.
+        """
+        for batch in _batches(parts):
+            written = self._chain.append(partial(self._entry, term, batch))
+            if written is None:
+                return False
+        return True
+
+    def section(self, idea_id: str) -> str:
+        """The exact text of a registered section, read back from its record.
+
+        Raises:
+            KeyError: the idea is not registered, or was known before its section was.
+            OSError: the share did not answer.
+        """
+        slot = self.fold.ideas[idea_id].slot
+        path = f"{self._directory}/{slot // _FANOUT:04d}/{slot_name(slot)}"
+        for name, _sha, text in decode(self._files.read(path, LIMIT)).get("register", ()):
+            if name == idea_id:
+                return str(text)
+        raise KeyError(idea_id)
+
+    def _entry(self, term: int, parts: Mapping[str, list[Any]]) -> Record | None:
+        if term < self.fold.term:
+            return None
+        return new_record(ENTRY, term=term, **self._frame, **parts)
+
+
+def _batches(parts: Mapping[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
+    """Split parts so that no record grows past the limit, in order."""
+    batch: dict[str, list[Any]] = {}
+    size = 0
+    for part in PARTS:
+        for bare in parts.get(part, ()):
+            item = [bare] if isinstance(bare, str) else list(bare)
+            size += sum(len(member) if isinstance(member, str) else 400 for member in item) + 8
+            batch.setdefault(part, []).append(item)
+            if size > _BATCH:
+                yield batch
+                batch, size = {}, 0
+    if batch:
+        yield batch

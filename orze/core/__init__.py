@@ -1,0 +1,1 @@
+"""Values, paths under results/, files, clocks and processes."""

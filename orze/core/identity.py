@@ -1,0 +1,72 @@
+"""Which machine and process this is: boot, pid namespace, pid and start time; a hostname proves nothing."""
+
+from __future__ import annotations
+
+import os
+
+_STARTTIME_AFTER_COMM = 19  # field 22 of proc_pid_stat(5), counted behind the command's closing bracket
+
+
+class Machine:
+    """What two processes must share so that one can judge the other by its pid."""
+
+    __slots__ = ("boot", "host", "machine_id", "pidns")
+
+    def __init__(self, host: str, boot: str, pidns: str, machine_id: str) -> None:
+        self.host = host
+        self.boot = boot
+        self.pidns = pidns
+        self.machine_id = machine_id
+
+    def sees(self, record: dict[str, object]) -> bool:
+        """Whether the pids in a record mean the same processes here: same boot and same pid namespace."""
+        return record.get("boot") == self.boot and record.get("pidns") == self.pidns
+
+    def frame(self, pid: int, start: int) -> dict[str, object]:
+        """The part of a record that names a process of this machine."""
+        return {
+            "host": self.host,
+            "boot": self.boot,
+            "pidns": self.pidns,
+            "machine": self.machine_id,
+            "pid": pid,
+            "start": start,
+        }
+
+
+def this_machine() -> Machine:
+    """Read the identity of the machine this process runs on (proc(5), namespaces(7), machine-id(5))."""
+    return Machine(
+        host=os.uname().nodename,
+        boot=_first_line("/proc/sys/kernel/random/boot_id"),
+        pidns=os.readlink("/proc/self/ns/pid"),
+        machine_id=_first_line("/etc/machine-id"),
+    )
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None when there is none, or it is a zombie."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fields = os.read(descriptor, 2048).rpartition(b")")[2].split()
+        return None if fields[0] in (b"Z", b"X") else int(fields[_STARTTIME_AFTER_COMM])
+    except (OSError, IndexError, ValueError):
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def lives(pid: int, start: int) -> bool:
+    """Whether the very process that had this pid and start time still runs."""
+    return start_time(pid) == start
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as stream:
+            return stream.readline().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,1 @@
+"""What cards there are and which are free."""

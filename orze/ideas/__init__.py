@@ -1,0 +1,1 @@
+"""Ideas.md to ideas."""

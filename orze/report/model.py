@@ -1,0 +1,169 @@
+"""What the report layer is given and what it makes of it: plain values, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orze.core.states import State
+
+Metric = float | int | str | bool | None
+Metrics = Mapping[str, Metric]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One extra column of the leaderboard, as `report.columns` of orze.yaml has it.
+
+    `source` is `FILE:dotted.path` of a JSON file of the idea; empty means the metric named `key`.
+    `fmt` is a number format such as `.4f`; empty means four decimals where that reads well.
+    """
+
+    key: str
+    label: str = ""
+    fmt: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryMetric:
+    """The number that ranks the results.
+
+    `configured` is false where it was chosen from what the results hold. `available` names the numbers that
+    the results do hold, where none of them has this one; otherwise it is empty.
+    """
+
+    name: str
+    ascending: bool
+    configured: bool
+    available: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one idea ended. `order` counts the results as they were recorded, `finished_at` (unix seconds) is
+    only ever shown, `metrics` is flat with dotted names."""
+
+    idea_id: str
+    title: str
+    state: State
+    cause: str | None
+    error: str | None
+    host: str
+    gpu: str
+    attempt: int
+    finished_at: float
+    seconds: float
+    metrics: Metrics
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A result and its place. `rank` and `value` are None where the result cannot be ranked, and `note` then
+    says why. `cells` are the texts of the extra columns."""
+
+    rank: int | None
+    value: float | None
+    note: str
+    result: Result
+    cells: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One trial in the progress picture. `value` is None for a failure and for a result without a rank."""
+
+    order: int
+    idea_id: str
+    value: float | None
+    failed: bool
+    new_best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An attempt at work. `last` is its latest line of metrics, or empty."""
+
+    idea_id: str
+    title: str
+    state: State
+    host: str
+    gpu: str
+    elapsed_s: float
+    attempt: int
+    last: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An idea that does not run, and why. `where` is its place, such as `ideas.md:12`, or empty."""
+
+    idea_id: str
+    title: str
+    reason: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CardRow:
+    """One card of a host; memory in MiB, None where the driver does not tell."""
+
+    key: str
+    name: str
+    state: str
+    memory_used_mib: float | None = None
+    memory_total_mib: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """One host. `running` attempts and `free` slots are counts; `seen_s` is how long ago it was heard of."""
+
+    name: str
+    alive: bool
+    leader: bool
+    cards: tuple[CardRow, ...]
+    running: int
+    free: int
+    seen_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that a person should look at, and since when (unix seconds)."""
+
+    text: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that one report tells. `failed` and `skipped` are the latest, `counts` counts all ideas by state.
+
+    `picture` is the file that is shown as the progress picture, empty where there is none; `unfenced` is true
+    for a farm with `doors: false`.
+    """
+
+    title: str
+    generated_at: float
+    iteration: int
+    leader: str
+    primary: PrimaryMetric | None
+    counts: Mapping[State, int]
+    top: Sequence[Ranked] = ()
+    running: Sequence[Running] = ()
+    failed: Sequence[Result] = ()
+    skipped: Sequence[Result] = ()
+    held: Sequence[Waiting] = ()
+    quarantined: Sequence[Waiting] = ()
+    waiting: Sequence[Waiting] = ()
+    hosts: Sequence[HostRow] = ()
+    problems: Sequence[Problem] = ()
+    queue_depth: int = 0
+    free_gpus: Sequence[str] = ()
+    disk_free_gb: float | None = None
+    columns: Sequence[Column] = ()
+    notices: Sequence[str] = ()
+    unfenced: bool = False
+    picture: str = "progress.svg"

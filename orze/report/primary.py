@@ -1,0 +1,67 @@
+"""Which metric ranks the results, and which way is better, where orze.yaml does not say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+# Validation before test: choosing on the test split flatters the winner.
+_PREFERRED = (
+    "val_accuracy",
+    "val_loss",
+    "validation_accuracy",
+    "validation_loss",
+    "accuracy",
+    "test_accuracy",
+    "loss",
+    "test_loss",
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_COST = frozenset(
+    "time times duration elapsed ms sec secs second seconds min mins minutes hour hours "
+    "epoch epochs step steps iter iters iteration iterations batch batches count num size samples seed "
+    "param params parameters flops memory mem mb mib gb gib lr attempt".split()
+)
+_SMALLER_IS_BETTER = frozenset(
+    "error errors err perplexity ppl rmse mae mse nll wer cer fid latency loss losses".split()
+)
+_ENDINGS = ("loss", "error", "perplexity", "latency")
+_DIRECTIONS = {"ascending": True, "asc": True, "descending": False, "desc": False}
+
+
+def choose(names: Collection[str]) -> str | None:
+    """Choose the metric to rank by among those that some completed result has as a finite number.
+
+    Args:
+        names: the dotted names of these metrics.
+
+    Returns:
+        The first well-known name, else the alphabetically first that is no time, size or count; None where
+        nothing is left.
+    """
+    for name in _PREFERRED:
+        if name in names:
+            return name
+    return min((name for name in names if not _COST.intersection(_words(name))), default=None)
+
+
+def is_ascending(name: str, sort: str | None) -> bool:
+    """Tell whether a smaller value of a metric is better.
+
+    Args:
+        name: the dotted name of the metric.
+        sort: `ascending` or `descending` (also `asc`, `desc`), or None to go by the words of the name, such as
+            loss, error or latency.
+
+    Raises:
+        ValueError: `sort` is another word.
+    """
+    if sort is not None:
+        if sort not in _DIRECTIONS:
+            raise ValueError(f"report.sort is {sort[:40]!r}: write ascending or descending")
+        return _DIRECTIONS[sort]
+    return any(word in _SMALLER_IS_BETTER or word.endswith(_ENDINGS) for word in _words(name))
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name)]

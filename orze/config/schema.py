@@ -7,16 +7,19 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from orze.config.values import (
-    AsWritten,
     Cards,
+    CauseName,
+    Gigabytes,
+    Hours,
     InsidePath,
+    Items,
     JsonSource,
     LaunchWords,
+    Mebibytes,
+    Minutes,
     NumberFormat,
     OutputPath,
     ProjectPath,
@@ -24,9 +27,330 @@ from orze.config.values import (
     ScriptWords,
     Seconds,
     SecondsOrZero,
+    Slots,
     Text,
+    Times,
     Variables,
     Words,
 )
-from orze.core.nearest import nearest
-from orze.core.states import NOT_ITS_FAULT, Cause
+
+# The fields of Settings that come from the command line or from where the file lies.
+NOT_KEYS: Final = frozenset({"project_dir", "gpus"})
+# Keys whose features come later; naming one is not a misspelling.
+NOT_YET: Final = frozenset({"research", "refine", "notifications"})
+
+
+class _Block(BaseModel):
+    """A block of keys; the text below each key is its description."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Lease(_Block):
+    """How long an attempt or a host may be silent, in seconds; docs/protocol.md says why."""
+
+    heartbeat: Seconds = 10.0
+    """Time between two signs of life of an attempt."""
+    fence: Seconds = 60.0
+    """An attempt that could not give a sign of life for so long ends itself."""
+    kill: Seconds = 15.0
+    """Time between SIGTERM and SIGKILL of an attempt that ends itself so."""
+    steal: Seconds = 180.0
+    """Silence after which another host takes the idea over."""
+    attribute_cache: SecondsOrZero | None = None
+    """Longest time that the mount may show stale attributes; unset: read from the mount."""
+
+
+class PostScript(_Block):
+    """One more command after a successful training."""
+
+    name: ScriptName
+    """What reports and logs call it."""
+    script: ProjectPath
+    """The script, run with `python` on the attempt's cards."""
+    args: ScriptWords = ()
+    """Its arguments; {idea_id}, {gpu} and {results_dir} are filled in."""
+    timeout: Seconds = 3600.0
+    """Longest time that it may take."""
+    output: OutputPath | None = None
+    """The file that it writes in the idea's directory."""
+
+
+class Cleanup(_Block):
+    """What is removed of ended ideas, never of the best."""
+
+    patterns: Annotated[tuple[InsidePath, ...], Items] = ()
+    """Files to remove, as patterns below the idea's directory."""
+    script: ProjectPath | None = None
+    """A script of your own that the leading host runs each time as well."""
+    interval: Seconds = 3600.0
+    """Time between two rounds."""
+    timeout: Seconds = 600.0
+    """Longest time that the script may take."""
+
+
+class Column(_Block):
+    """One column of the leaderboard."""
+
+    key: Text
+    """Name of the metric."""
+    label: Text | None = None
+    """Heading; unset: the key."""
+    fmt: NumberFormat | None = None
+    """Number format such as .4f, .2% or .3e."""
+    source: JsonSource | None = None
+    """Where the value is, if not in the metrics: a JSON file of the idea and the keys in it."""
+
+
+class Report(_Block):
+    """How results/report.md ranks and what it shows."""
+
+    title: Text = "Leaderboard"
+    """Heading of the report."""
+    primary_metric: Text | None = None
+    """The metric that ranks; unset: the report chooses one and says which."""
+    sort: Literal["ascending", "descending"] | None = None
+    """`ascending` where smaller is better; unset: told from the metric's name."""
+    columns: Annotated[tuple[Column, ...], Items] = ()
+    """Columns of the leaderboard; none: the metrics that are there."""
+
+
+class HostOverrides(_Block):
+    """What holds on the hosts of one name pattern."""
+
+    gpus: Cards | None = None
+    """Cards to use, written as for --gpus, which wins over it."""
+    python: Text | None = None
+    """In place of `python`."""
+    slots_per_gpu: Slots | None = None
+    """In place of `slots_per_gpu`."""
+    train_extra_env: Variables = {}
+    """Added to `train_extra_env`, name by name."""
+
+
+def _below(project_dir: Path, value: Any) -> Any:
+    """Make paths absolute; `conda:NAME`, a name on PATH and `~` in `python` are for each host to find."""
+    if isinstance(value, Path):
+        return project_dir / os.path.expanduser(value)
+    if isinstance(value, str) and "/" in value and not value.startswith(("conda:", "~")):
+        return str(project_dir / value)
+    if isinstance(value, _Block):
+        paths = {name: getattr(value, name) for name in ("script", "python") if hasattr(value, name)}
+        return value.model_copy(update={name: _below(project_dir, path) for name, path in paths.items()})
+    if isinstance(value, tuple):
+        return tuple(_below(project_dir, item) for item in value)
+    if isinstance(value, Mapping):
+        return {name: _below(project_dir, item) for name, item in value.items()}
+    return value
+
+
+class Settings(_Block):
+    """What is in force: orze.yaml with the command line's flags on top, every path absolute.
+
+    Times are in seconds unless a name says otherwise. `model_fields_set` names what was given.
+    """
+
+    project_dir: ProjectPath
+    """Directory of orze.yaml, else the working directory; training runs in it."""
+    gpus: Cards | None = None
+    """What --gpus said; for_host() adds what `hosts` says."""
+
+    train_script: ProjectPath = Path("train_idea.py")
+    """The script that trains one idea."""
+    ideas_file: ProjectPath = Path("ideas.md")
+    """The file that holds the ideas."""
+    base_config: ProjectPath = Path("configs/base.yaml")
+    """The configuration that each idea's own is merged onto."""
+    results_dir: ProjectPath = Path("results")
+    """The directory of the results, shared by all hosts."""
+
+    python: Text | None = None
+    """Interpreter of the scripts: a path, a name on PATH, or conda:NAME; unset: that of the daemon."""
+    launch: LaunchWords | None = None
+    """Command around the training command; {command}, {gpus} and {port} are filled in."""
+    train_extra_args: Words = ()
+    """Further arguments of the training script."""
+    train_extra_env: Variables = {}
+    """Further environment of the training script."""
+
+    timeout: Seconds = 3600.0
+    """Longest time that one training may take."""
+    grace: SecondsOrZero = 30.0
+    """Time between SIGTERM and SIGKILL, to save a checkpoint."""
+    stall_minutes: Minutes = 0.0
+    """Minutes without a new line of log or progress that end a training; 0: off."""
+    max_idea_failures: Times = 0
+    """Failures after which an idea is skipped; 0: no limit."""
+    retry: Mapping[CauseName, Times] = {}
+    """Cause of failure: how many times an idea is run again after it; others: 0."""
+
+    poll: Seconds = 30.0
+    """Time between two looks around when nothing wakes the daemon earlier."""
+    gpu_mem_threshold: Mebibytes = 2000
+    """MiB used by others from which on a card is not free."""
+    slots_per_gpu: Slots = 1
+    """Attempts that share one card at a time."""
+    min_disk_gb: Gigabytes = 0.0
+    """GB free in the results directory below which no training starts; 0: off."""
+
+    orphan_timeout_hours: Hours | None = None
+    """Hours of silence after which another host takes an idea over; in place of lease.steal."""
+    lease: Lease = Lease()
+    """How long an attempt or a host may be silent."""
+    doors: bool = True
+    """Give each attempt a directory of its own; false for scripts that ignore --results-dir."""
+
+    pre_script: ProjectPath | None = None
+    """A script run with `python` before each training."""
+    pre_args: ScriptWords = ()
+    """Its arguments; {idea_id}, {gpu} and {results_dir} are filled in."""
+    pre_timeout: Seconds = 3600.0
+    """Longest time that it may take."""
+    eval_script: ProjectPath | None = None
+    """A script run with `python` after each successful training, on the same cards."""
+    eval_args: ScriptWords = ()
+    """Its arguments; {idea_id}, {gpu} and {results_dir} are filled in."""
+    eval_timeout: Seconds = 3600.0
+    """Longest time that it may take."""
+    eval_output: OutputPath | None = None
+    """The file that it writes in the idea's directory."""
+    post_scripts: Annotated[tuple[PostScript, ...], Items] = ()
+    """More scripts after training and evaluation, run in this order."""
+    cleanup: Cleanup = Cleanup()
+    """What is removed of ended ideas, never of the best."""
+
+    report: Report = Report()
+    """How results/report.md ranks and what it shows."""
+    hosts: Mapping[Text, HostOverrides] = {}
+    """Host name pattern: what holds on those hosts; a later pattern wins."""
+
+    @field_validator("project_dir")
+    @classmethod
+    def _is_absolute(cls, value: Path) -> Path:
+        return value.absolute()
+
+    @field_validator(
+        *("train_script", "ideas_file", "base_config", "results_dir", "python", "pre_script", "eval_script"),
+        *("post_scripts", "cleanup", "hosts"),
+    )
+    @classmethod
+    def _is_below_the_project(cls, value: Any, info: ValidationInfo) -> Any:
+        return _below(info.data["project_dir"], value)
+
+    @field_validator("post_scripts")
+    @classmethod
+    def _are_told_apart(cls, value: tuple[PostScript, ...]) -> tuple[PostScript, ...]:
+        if len({post.name for post in value}) < len(value):
+            raise ValueError("must not give two scripts one name")
+        return value
+
+    @field_validator("lease")
+    @classmethod
+    def _lease_is_safe(cls, value: Lease, info: ValidationInfo) -> Lease:
+        if hours := info.data.get("orphan_timeout_hours"):
+            value = value.model_copy(update={"steal": hours * 3600})
+        if problems := lease_problems(value, value.attribute_cache or 0.0):
+            raise ValueError("\n".join(problems))
+        return value
+
+    def for_host(self, name: str) -> Self:
+        """Apply the entries of `hosts` whose pattern fits, in their order.
+
+        Args:
+            name: the host's name, compared with each pattern as a shell compares file names.
+
+        Returns:
+            The settings of that host. A --gpus flag stays in force; environments are merged.
+        """
+        update: dict[str, Any] = {}
+        variables = dict(self.train_extra_env)
+        for pattern, host in self.hosts.items():
+            if fnmatchcase(name, pattern):
+                chosen = {"gpus": host.gpus, "python": host.python, "slots_per_gpu": host.slots_per_gpu}
+                update |= {key: value for key, value in chosen.items() if value is not None}
+                variables |= host.train_extra_env
+        if self.gpus is not None:
+            update.pop("gpus", None)
+        return self.model_copy(update={**update, "train_extra_env": variables})
+
+
+def lease_problems(lease: Lease, attribute_cache: float) -> list[str]:
+    """Hold a lease against the inequalities of protocol.md, "Who is alive".
+
+    Args:
+        lease: its times in seconds; `steal` with orphan_timeout_hours applied, as Settings.lease has it.
+        attribute_cache: longest attribute cache of the mount in seconds (acdirmax; 0 on a local disk).
+
+    Returns:
+        One sentence for each inequality that does not hold, with the numbers; none when all hold.
+    """
+    h, f, k, s, c = lease.heartbeat, lease.fence, lease.kill, lease.steal, attribute_cache
+    rules = [
+        ("3 × heartbeat ≤ fence", 3 * h <= f, f"3 × {h:g} = {3 * h:g}", f"{f:g}"),
+        ("fence + kill < steal", f + k < s, f"{f:g} + {k:g} = {f + k:g}", f"{s:g}"),
+        (
+            "attribute_cache + 3 × heartbeat < steal",
+            c + 3 * h < s,
+            f"{c:g} + 3 × {h:g} = {c + 3 * h:g}",
+            f"{s:g}",
+        ),
+        ("attribute_cache + fence ≤ steal", c + f <= s, f"{c:g} + {f:g} = {c + f:g}", f"{s:g}"),
+    ]
+    return [
+        f"breaks `{rule}`: {left} s against {right} s; raise {rule.split()[-1]} or lower the others"
+        for rule, holds, left, right in rules
+        if not holds
+    ]
+
+
+@dataclass(frozen=True)
+class FieldDoc:
+    """What a page of reference tells of one key."""
+
+    default: object
+    description: str
+    required: bool
+
+
+# Where each block of keys stands: `[]` for an item of a list, `*` for a name that the user chooses.
+_BLOCKS: Final[Mapping[str, type[_Block]]] = {
+    "": Settings,
+    "lease": Lease,
+    "post_scripts[]": PostScript,
+    "cleanup": Cleanup,
+    "report": Report,
+    "report.columns[]": Column,
+    "hosts.*": HostOverrides,
+}
+
+# Words that are taken as they stand in the file: YAML would make 1.1 of 1.10, and 61 of the card 1:1.
+AS_WRITTEN: Final = frozenset(
+    {"launch", "train_extra_args", "train_extra_env", "pre_args", "eval_args"}
+    | {"post_scripts[].args", "hosts.*.train_extra_env", "hosts.*.gpus"}
+)
+
+
+def known_keys() -> dict[str, FieldDoc]:
+    """List every key that orze.yaml may hold.
+
+    Returns:
+        Dotted key (`timeout`, `lease.fence`, `report.columns[].fmt`, `hosts.*.gpus`) -> what it is.
+        Keys that hold a block of keys are listed as well, before those of the block.
+    """
+    return {
+        f"{block}.{name}" if block else name: FieldDoc(
+            default=None if field.is_required() else field.default,
+            description=str(field.description),
+            required=field.is_required(),
+        )
+        for block, model in _BLOCKS.items()
+        for name, field in model.model_fields.items()
+        if name not in NOT_KEYS or block
+    }

@@ -2,18 +2,21 @@
 
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from orze.core.states import NOT_ITS_FAULT, Cause
 from orze.core.units import DURATION_FORMS, parse_duration
 
 _TEN_YEARS: Final = 10 * 365 * 86400.0
-_PLACEHOLDER = re.compile(r"\{\{([A-Za-z_]\w*)\}\}|\{([A-Za-z_]\w*)\}", re.ASCII)
-_NUMBER_FORMAT = re.compile(r"[<>^]?[+\- ]?\d{0,2},?(\.\d{1,2})?[eEfFgG%]", re.ASCII)
-_CARD = re.compile(r"\d{1,4}|(GPU|MIG)-[\w/-]{1,80}|cpu(:\d{1,4})?", re.ASCII)
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}", re.ASCII)
+# Widths and digits are bounded: `format(1, "1000000000")` would be a gigabyte.
+_NUMBER_FORMAT = re.compile(r"[-+ ]?#?0?\d{0,2}[,_]?(\.\d{1,2})?[eEfFgGn%d]?", re.ASCII)
+_CARD = re.compile(r"\d{1,4}(:\d{1,4})?|(GPU|MIG)-[\w/-]{1,80}|cpu(:\d{1,3})?", re.ASCII | re.IGNORECASE)
 _SCRIPT_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_]\w{0,254}", re.ASCII)
 
@@ -22,37 +25,13 @@ LAUNCH_PLACEHOLDERS: Final = ("command", "gpus", "port")
 
 # Written by the farm itself: an output of that name would be replaced, or would replace the record.
 _TAKEN_NAMES: Final = frozenset(
-    {".chain", "attempts", "latest", "claim.json", "metrics.json", "idea.yaml", "environment.json"}
+    {".chain", "attempts", "input", "latest", "claim.json", "metrics.json", "idea.yaml", "environment.json"}
     | {"train_output.log", "eval_output.log", "progress.jsonl"}
 )
 # Set for every attempt: another value would send it to another card or make it another attempt.
 _TAKEN_VARIABLES: Final = frozenset(
     {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "REVIS_OUTPUT_DIR", "REVIS_RUN_ID"}
 )
-
-
-class AsWritten:
-    """Marks a key whose words reach a command as they stand in the file: `1.10` is not `1.1`."""
-
-
-def fill(words: Iterable[str], values: Mapping[str, str]) -> list[str]:
-    """Put values in place of `{name}` in the words of a command; `{{name}}` stands for `{name}` itself.
-
-    Args:
-        words: words of pre_args, eval_args, post_scripts' args or launch, as settings hold them.
-        values: name of the placeholder -> the text for it, which is not looked at again.
-
-    Returns:
-        The words, as many as came in. Braces around anything but a name are kept.
-
-    Raises:
-        KeyError: a word holds a placeholder that `values` lacks.
-    """
-
-    def text(match: re.Match[str]) -> str:
-        return "{" + match[1] + "}" if match[1] else values[match[2]]
-
-    return [_PLACEHOLDER.sub(text, word) for word in words]
 
 
 def _seconds(value: object) -> object:
@@ -96,20 +75,20 @@ def _words(value: object) -> object:
     raise ValueError("must be a list of words, or one text that a shell would split into them")
 
 
-def _placeholders_among(known: Collection[str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    def check(words: tuple[str, ...]) -> tuple[str, ...]:
-        names = (match[2] for word in words for match in _PLACEHOLDER.finditer(word))
-        if unknown := next((name for name in names if name and name not in known), None):
-            listed = ", ".join(f"{{{name}}}" for name in known)
-            raise ValueError(f"holds the unknown placeholder {{{unknown}}}; it may hold {listed}")
-        return words
+def _placeholders_among(known: Collection[str]) -> Callable[[str], str]:
+    listed = ", ".join(f"{{{name}}}" for name in known)
+
+    def check(word: str) -> str:
+        if any(name not in known for name in _PLACEHOLDER.findall(word)):
+            raise ValueError(f"must be text without placeholders but {listed}")
+        return word
 
     return check
 
 
 def _launch(words: tuple[str, ...]) -> tuple[str, ...]:
-    if words.count("{command}") != 1:
-        raise ValueError("must hold {command} once, as a word of its own")
+    if not any("{command}" in word for word in words):
+        raise ValueError("must hold {command}, which stands for the training command")
     return words
 
 
@@ -130,7 +109,7 @@ def _inside(value: str) -> str:
 
 def _output(value: str) -> str:
     if PurePosixPath(value).parts[0] in _TAKEN_NAMES:
-        raise ValueError(f"must be another name: {value!r} is written by the farm itself")
+        raise ValueError("has a name that the farm itself writes; choose another")
     return value
 
 
@@ -142,9 +121,16 @@ def _source(value: str) -> str:
 
 
 def _number_format(value: str) -> str:
-    if not _NUMBER_FORMAT.fullmatch(value):
+    if not _NUMBER_FORMAT.fullmatch(value) or not (_formats(1.0, value) or _formats(1, value)):
         raise ValueError("must be a number format such as .4f, .2% or .3e")
     return value
+
+
+def _formats(number: float, value: str) -> bool:
+    try:
+        return bool(format(number, value))
+    except ValueError:
+        return False
 
 
 def _script_name(value: str) -> str:
@@ -161,8 +147,25 @@ def _variable(name: object) -> object:
     return name
 
 
+def _cause(name: object) -> object:
+    if name in NOT_ITS_FAULT:
+        raise ValueError("is requeued without limit and never counted; remove it")
+    if name in set(Cause):
+        return Cause(str(name))
+    close = get_close_matches(str(name), list(Cause), 1)
+    hint = f"did you mean {str(close[0])!r}?" if close else "orze.yaml.example lists the causes"
+    raise ValueError(f"is not a cause of failure — {hint}")
+
+
 Seconds = Annotated[float, Field(gt=0, le=_TEN_YEARS), BeforeValidator(_seconds)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_TEN_YEARS), BeforeValidator(_seconds)]
+Minutes = Annotated[float, Field(ge=0, le=_TEN_YEARS / 60)]
+Hours = Annotated[float, Field(gt=0, le=_TEN_YEARS / 3600)]
+Gigabytes = Annotated[float, Field(ge=0, le=10**9)]
+Mebibytes = Annotated[int, Field(ge=1, le=10**7)]
+Slots = Annotated[int, Field(ge=1, le=64)]
+Times = Annotated[int, Field(ge=0, le=10**6)]
+
 Text = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_text)]
 ProjectPath = Annotated[Path, BeforeValidator(_path)]
 InsidePath = Annotated[Text, AfterValidator(_inside)]
@@ -171,13 +174,17 @@ JsonSource = Annotated[Text, AfterValidator(_source)]
 NumberFormat = Annotated[Text, AfterValidator(_number_format)]
 ScriptName = Annotated[Text, AfterValidator(_script_name)]
 Cards = Annotated[Text, BeforeValidator(_cards)]
+CauseName = Annotated[Cause, BeforeValidator(_cause)]
+# A list of YAML is taken as a tuple, which nobody can change afterwards.
+Items = Field(max_length=1000, strict=False)
 
 Word = Annotated[str, Field(max_length=32768), AfterValidator(_text), BeforeValidator(_word)]
-Words = Annotated[tuple[Word, ...], Field(max_length=1000), BeforeValidator(_words), AsWritten]
-ScriptWords = Annotated[Words, AfterValidator(_placeholders_among(SCRIPT_PLACEHOLDERS))]
+ScriptWord = Annotated[Word, AfterValidator(_placeholders_among(SCRIPT_PLACEHOLDERS))]
+LaunchWord = Annotated[Word, AfterValidator(_placeholders_among(LAUNCH_PLACEHOLDERS))]
+Words = Annotated[tuple[Word, ...], Field(max_length=1000), BeforeValidator(_words)]
+ScriptWords = Annotated[tuple[ScriptWord, ...], Field(max_length=1000), BeforeValidator(_words)]
 LaunchWords = Annotated[
-    Words, AfterValidator(_placeholders_among(LAUNCH_PLACEHOLDERS)), AfterValidator(_launch)
+    tuple[LaunchWord, ...], Field(max_length=1000), BeforeValidator(_words), AfterValidator(_launch)
 ]
-Variables = Annotated[
-    Mapping[Annotated[str, BeforeValidator(_variable)], Word], Field(max_length=1000), AsWritten
-]
+VariableName = Annotated[str, BeforeValidator(_variable)]
+Variables = Annotated[Mapping[VariableName, Word], Field(max_length=1000)]

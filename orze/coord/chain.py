@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from orze.coord.record import LIMIT, Record, decode, digest, encode, slot_name, slot_of
-from orze.core.files import make_dirs, nonce
+from orze.core.files import make_dir, make_dirs, nonce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from orze.core.files import Files
 
 _LOOKS = 3  # a listing may miss what is linked while it runs; a gap seen this often is one
+_TRIES = 20  # of a link that is refused, before an append is given up with its end unknown
+_PAUSE = 0.01  # seconds between them
 
 
 class Damaged(OSError):
@@ -89,19 +91,18 @@ class Chain:
             Damaged: a slot is missing below a filled one.
             OSError: the share did not answer, or not with a record; nothing is to be decided by it.
         """
+        present = self._present()
         for _ in range(_LOOKS):
-            present = self._list()
-            if any(slot not in present for slot in range(self._first_listed(), self._next)):
-                self._restart()
-                present = self._list()
             while self._next in present:
-                self._read(self._next)
-                if self._fanout and self._next % self._fanout == 0:
+                self._take_in(self._next)
+                if self._starts_segment():
                     present |= self._list()
-            if not present or max(present) < self._next:
+            highest = max(present | {self._last_segment * self._fanout})
+            if highest <= self._next:
                 return
-        missing, higher = slot_name(self._next), slot_name(max(present))
-        raise Damaged(5, f"record {missing} is missing below {higher}", self.directory)
+            present = self._list()
+        gap = f"record {slot_name(self._next)} is missing below {slot_name(highest)}"
+        raise Damaged(5, f"{gap}: put it back, or remove the whole directory to begin anew", self.directory)
 
     def append(self, propose: Callable[[], Record | None]) -> Record | None:
         """Append what `propose` returns for the state as it is; again for as long as others come first.
@@ -114,74 +115,149 @@ class Chain:
 
         Raises:
             OSError: the share failed before the outcome was seen. The record may stand or not: the temporary
-                file is left, and the next refresh tells.
+                file is left, and the next refresh tells. The same record may be proposed again.
+            ValueError: the record is too large, or not legal in the state that it was proposed for.
         """
         while True:
             self.refresh()
             record = propose()
-            if record is None:
-                return None
+            if record is None or self.stands(str(record["nonce"])):
+                return record
             record["prev"] = self.fold.tail
             if self._put(encode(record), str(record["nonce"])):
                 return record
+
+    def stands(self, mark: str) -> bool:
+        """Whether the record with this nonce was read and is valid: an append whose end was not seen."""
+        return self._nonces.get(mark, False)
+
+    def record(self, slot: int) -> tuple[Record, str]:
+        """One record and its sha256, read anew.
+
+        Raises:
+            OSError: the share did not give it; Unreadable where it is not what the listing promised.
+        """
+        path = f"{self._folder(slot)}/{slot_name(slot)}"
+        try:
+            data = self.files.read(path, LIMIT)
+            return decode(data), digest(data)
+        except (FileNotFoundError, ValueError) as error:
+            raise Unreadable(5, f"not a record: {error}", path) from None
 
     def _put(self, data: bytes, mark: str) -> bool:
         slot = self._next
         folder = self._folder(slot)
         scratch = f"{folder}/.tmp-{nonce()}"
         target = f"{folder}/{slot_name(slot)}"
-        if self._fanout and slot % self._fanout in (0, 1):
-            make_dirs(self.files, folder)
-        self.files.write_new(scratch, data)
+        self._make_segment(folder)
         begun = self._starts
-        while self._next <= slot:
-            self._link(scratch, target, folder)
-            self.refresh()
+        self.files.write_new(scratch, data)
+        refusal: OSError | None = None
+        for number in range(_TRIES):
+            self.refresh()  # once before the link: a chain that was begun anew lacks the file, or shows here
             if self._starts != begun:
-                self.files.unlink(scratch)
+                self._discard(scratch)
                 raise FileNotFoundError(2, "the chain was removed", self.directory)
-        self.files.unlink(scratch)
-        return self._nonces.get(mark, False)
+            if self._next > slot:
+                self._discard(scratch)
+                return self._outcome(mark)
+            if number:
+                self._clock.sleep(_PAUSE)
+            refusal = self._link(scratch, target, folder)
+        raise OSError(5, f"the record is not listed: {refusal or 'its link was granted'}", target)
 
-    def _link(self, scratch: str, target: str, folder: str) -> None:
+    def _link(self, scratch: str, target: str, folder: str) -> OSError | None:
+        """Link, and make the name durable. A refusal is only told: its reply may be that of a repetition."""
+        refusal: OSError | None = None
         try:
             self.files.link(scratch, target)
-        except FileNotFoundError:
-            # a lost reply, or the directory is gone: then nothing can be appended here any more
+        except FileNotFoundError as error:
             if os.path.basename(scratch) not in self.files.listdir(folder):
-                raise
-        except OSError:
-            self._clock.sleep(0.01)  # the reply may be lost: only the listing tells
+                raise OSError(5, "the temporary file was removed", scratch) from None
+            refusal = error
+        except OSError as error:
+            refusal = error
         self.files.sync_dir(folder)
+        return refusal
+
+    def _outcome(self, mark: str) -> bool:
+        if self._nonces.get(mark) is False:
+            raise ValueError(f"{self.directory}: a record was proposed that is not legal there")
+        return self.stands(mark)
+
+    def _discard(self, scratch: str) -> None:
+        try:
+            self.files.unlink(scratch)
+        except OSError:
+            return  # the leader sweeps temporary names; what was appended stands
 
     def _restart(self) -> None:
         self._starts += 1
         self._next = 1
+        self._anchor = (0, "")
+        self._last_segment = 0
         self._nonces: dict[str, bool] = {}
         self.fold.clear()
 
     def _folder(self, slot: int) -> str:
         return f"{self.directory}/{slot // self._fanout:04d}" if self._fanout else self.directory
 
+    def _starts_segment(self) -> bool:
+        return self._fanout > 0 and (self._next == 1 or self._next % self._fanout == 0)
+
+    def _make_segment(self, folder: str) -> None:
+        if not self._starts_segment():
+            return
+        # in mid-chain never its parent: a chain that was removed is not begun anew there
+        make = make_dirs if self._next == 1 else make_dir
+        make(self.files, folder)
+
+    def _segment_begun(self) -> bool:
+        """Whether the segment of the next slot is there: its parent is asked, for a lookup may be stale."""
+        try:
+            names = self.files.listdir(self.directory)
+        except FileNotFoundError:
+            if self._next > 1:
+                raise
+            return False
+        begun = {int(name) for name in names if name.isascii() and name.isdigit()}
+        if self._next > 1 and self._next // self._fanout - 1 not in begun:
+            raise FileNotFoundError(2, "the chain was removed", self.directory)
+        self._last_segment = max(begun, default=0)
+        return self._next // self._fanout in begun
+
+    def _present(self) -> set[int]:
+        """The filled slots; where one that was read is gone or is another's, everything is read anew."""
+        for _ in range(_LOOKS):
+            present = self._list()
+            if present.issuperset(range(self._first_listed(), self._next)) and self._is_same():
+                return present
+        self._restart()
+        return self._list()
+
+    def _is_same(self) -> bool:
+        """Whether the last valid record still is what was read: people remove directories of ideas."""
+        slot, sha = self._anchor
+        return self._fanout > 0 or not slot or self.record(slot)[1] == sha
+
     def _first_listed(self) -> int:
         return max(1, self._next // self._fanout * self._fanout) if self._fanout else 1
 
     def _list(self) -> set[int]:
         try:
+            if self._starts_segment() and not self._segment_begun():
+                return set()
             names = self.files.listdir(self._folder(self._next))
         except FileNotFoundError:
-            if self._fanout and self._next % self._fanout in (0, 1):
-                return set()  # this segment is not begun
             self._restart()
             raise
         return {slot for name in names if (slot := slot_of(name)) is not None}
 
-    def _read(self, slot: int) -> None:
-        path = f"{self._folder(slot)}/{slot_name(slot)}"
-        data = self.files.read(path, LIMIT)
-        try:
-            record = decode(data)
-        except ValueError as error:
-            raise Unreadable(5, f"not a record: {error}", path) from None
-        self._nonces[str(record.get("nonce"))] = self.fold.apply(record, digest(data))
+    def _take_in(self, slot: int) -> None:
+        record, sha = self.record(slot)
+        mark = str(record.get("nonce"))
+        valid = self.fold.apply(record, sha)
+        self._nonces[mark] = valid or self.stands(mark)
+        if valid or not self.fold.tail:
+            self._anchor = (slot, sha)
         self._next = slot + 1

@@ -84,7 +84,7 @@ class Claims:
         """Try to claim an idea for a keeper whose heartbeat for it exists already.
 
         Args:
-            token: the attempt's.
+            token: the attempt's; a claim that was made with it already is found again.
             frame: host, boot, pid namespace, pid and start time of the keeper.
             content: what else the CLAIM says: section, sha, cards.
 
@@ -92,6 +92,7 @@ class Claims:
             OSError: the share did not answer; the claim may stand, and a later look tells.
         """
         home = self._paths.idea(idea_id).home
+        seen = self._waiting.pop(idea_id, None)
         try:
             self._files.mkdir(home)
             fresh = True
@@ -99,15 +100,14 @@ class Claims:
             fresh = False
         chain, fold = self.open_chain(idea_id)
         if not fresh:
-            refused = self._look(idea_id, home, chain, fold)
+            refused = self._look(idea_id, token, seen, chain, fold)
             if refused is not None:
                 return refused
         make_dirs(self._files, chain.directory)
-        written = chain.append(lambda: self._propose(fold, token, frame, content))
-        self._waiting.pop(idea_id, None)
-        if written is None or fold.token != token:
+        chain.append(lambda: self._propose(fold, token, frame, content))
+        if fold.token != token or fold.claim is None:
             return Taken("claimed by another host first", fold)
-        return Claimed(written, fold)
+        return Claimed(fold.claim, fold)
 
     def _propose(
         self, fold: IdeaFold, token: str, frame: Mapping[str, object], content: Mapping[str, object]
@@ -116,24 +116,27 @@ class Claims:
             return None
         return new_record(CLAIM, token=token, attempt=fold.attempt + 1, **frame, **content)
 
-    def _look(self, idea_id: str, home: str, chain: Chain, fold: IdeaFold) -> Taken | Unsettled | None:
-        names = frozenset(self._files.listdir(home))
+    def _look(
+        self, idea_id: str, token: str, seen: _Quiet | None, chain: Chain, fold: IdeaFold
+    ) -> Taken | Unsettled | None:
+        names = frozenset(self._files.listdir(self._paths.idea(idea_id).home))
         if os.path.basename(chain.directory) in names:
             chain.refresh()
             if fold.tail:
-                return None if fold.phase == OPEN else Taken(f"it is {fold.state}", fold)
+                mine = fold.phase == OPEN or fold.token == token
+                return None if mine else Taken(f"it is {fold.state}", fold)
             names |= frozenset(self._files.listdir(chain.directory))
         if names & PLAIN_FILES:
             return Taken("its directory was made by a plain farm or a person")
-        return self._wait(idea_id, names)
+        return self._wait(idea_id, names, seen)
 
-    def _wait(self, idea_id: str, names: frozenset[str]) -> Unsettled | None:
+    def _wait(self, idea_id: str, names: frozenset[str], seen: _Quiet | None) -> Unsettled | None:
         now = self._clock.steady()
-        seen = self._waiting.get(idea_id)
         if seen is None or seen.listing != names:
-            self._waiting[idea_id] = _Quiet(names, now)
-            return Unsettled("its directory holds no record yet; it is claimed once nothing changes there")
-        seen.looks += 1
+            seen = _Quiet(names, now)
+        else:
+            seen.looks += 1
         if seen.looks >= _LOOKS and now - seen.since >= self._quiet:
             return None
+        self._waiting[idea_id] = seen
         return Unsettled("its directory holds no record yet; it is claimed once nothing changes there")

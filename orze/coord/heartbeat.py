@@ -91,6 +91,9 @@ class Watch:
             self._seen.clear()
         self._last_look = now
         dead = [path for path in paths if self._silent(path, path in present)]
+        if self._clock.steady() - now > self._gap:
+            self._seen.clear()  # a reading hung: whoever could not renew meanwhile is not dead
+            return []
         for path in self._seen.keys() - set(paths):
             del self._seen[path]
         return dead
@@ -103,7 +106,7 @@ class Watch:
             self._seen.pop(path, None)
             return False
         seen = self._seen.get(path)
-        if seen is None or seen.content != content or self._clock.steady() - before > self._gap:
+        if seen is None or seen.content != content:
             self._seen[path] = _Seen(content, before)
             return False
         seen.looks += 1

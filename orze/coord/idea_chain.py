@@ -25,6 +25,8 @@ class IdeaFold(Fold):
         end: the DONE or final FAIL that settled it.
         failures: attempts that failed by their own fault, since ever.
         by_cause: failures since the last RETRY, for the retry policy.
+        retried_at: the attempt after which the last RETRY came; later ones may go on from one another.
+        lost_elsewhere: the attempt before fell silent on another machine and may still write for a while.
         last_failure: the last FAIL, final or not.
     """
 
@@ -40,6 +42,8 @@ class IdeaFold(Fold):
         self.last_failure: Record | None = None
         self.failures = 0
         self.by_cause: dict[str, int] = {}
+        self.retried_at = 0
+        self.lost_elsewhere = False
 
     @property
     def running(self) -> bool:
@@ -65,17 +69,17 @@ class IdeaFold(Fold):
         if kind in (TRAINED, DONE, FAIL, REQUEUE):
             return self.running and record["token"] == self.token and self._own(kind, record)
         if kind == LOST:
-            return self.running and record["supersedes"] == self.tail and self._reopen(record)
+            return self.running and record["supersedes"] == self.tail and self._lose(record)
         if kind == RETRY:
             return self.phase == SETTLED and record["reopens"] == self.tail and self._retry()
         return False
 
     def _claim(self, record: Record) -> bool:
-        if self.phase != OPEN or record["attempt"] != self.attempt + 1 or not record["token"]:
+        token, attempt = record["token"], self.attempt + 1
+        if self.phase != OPEN or record["attempt"] != attempt or not (token and isinstance(token, str)):
             return False
         self.phase = EVALUATE if self.trained else RUN
-        self.attempt = record["attempt"]
-        self.token = record["token"]
+        self.attempt, self.token = attempt, token
         self.claim = record
         return True
 
@@ -109,10 +113,17 @@ class IdeaFold(Fold):
         self.phase, self.token, self.end = SETTLED, "", record
 
     def _reopen(self, _record: Record) -> bool:
-        self.phase, self.token = OPEN, ""
+        self.phase, self.token, self.lost_elsewhere = OPEN, "", False
+        return True
+
+    def _lose(self, record: Record) -> bool:
+        elsewhere = not record["seen_gone"]
+        self._reopen(record)
+        self.lost_elsewhere = elsewhere
         return True
 
     def _retry(self) -> bool:
+        self.retried_at = self.attempt
         self.phase, self.trained, self.end = OPEN, None, None
         self.by_cause = {}
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from orze.coord.chain import Chain, Fold
-from orze.coord.record import LIMIT, Record, decode, new_record, slot_name
+from orze.coord.record import LIMIT, Record, encode, new_record
 from orze.core.files import make_dirs
 from orze.core.states import State
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 ENTRY = "ENTRY"
 _FANOUT = 1000
-_BATCH = LIMIT // 2  # characters of sections in one record
+_BATCH = LIMIT // 2  # bytes of items in one record
 _ANSWERS_KEPT = 10_000
+_STATES = frozenset(State)
 
 
 class Known:
@@ -51,7 +52,9 @@ class JournalFold(Fold):
 
     Attributes:
         term: the highest term that wrote; records of a lower one are void.
+        records: how many slots were read, those of void records too.
         ideas: every registered idea.
+        displaced: the record of a section that vanished and whose id was then given to another, by id.
         allocated: the id that each inbox entry was given, for ever.
         answers: what was done for each request, by its uuid.
         changed: ids touched since they were last drained.
@@ -64,15 +67,20 @@ class JournalFold(Fold):
         self.term = 0
         self.records = 0
         self.ideas: dict[str, Known] = {}
+        self.displaced: dict[str, int] = {}
         self.allocated: dict[str, str] = {}
         self.answers: dict[str, str] = {}
         self.changed: set[str] = set()
         self.outcomes: list[tuple[str, State, dict[str, object]]] = []
 
+    def apply(self, record: Record, sha: str) -> bool:
+        """Take in the next record; a void one keeps its slot and is counted."""
+        self.records += 1
+        return super().apply(record, sha)
+
     def step(self, record: Record) -> bool:
         """Apply the parts of an entry; an entry of a leader that has been followed is void."""
-        self.records += 1
-        if record["kind"] != ENTRY or record["term"] < self.term or not _well_formed(record):
+        if record["kind"] != ENTRY or not _well_formed(record) or record["term"] < self.term:
             return False
         self.term = record["term"]
         for part, _shape, take in _PARTS:
@@ -85,6 +93,10 @@ class JournalFold(Fold):
         changed, outcomes = self.changed, self.outcomes
         self.changed, self.outcomes = set(), []
         return changed, outcomes
+
+    def assume(self, idea_id: str, outcome: State | None) -> None:
+        """Take an outcome from the idea's own chain, before the journal has it or has dropped it."""
+        self.ideas.setdefault(idea_id, Known("", 0)).outcome = outcome
 
     def _allocate(self, item: list[str]) -> None:
         uuid, idea_id = item
@@ -102,6 +114,8 @@ class JournalFold(Fold):
         if known is None:
             self.ideas[idea_id] = Known(sha, self.records)
         else:
+            if known.vanished and known.slot and known.sha != sha:
+                self.displaced[idea_id] = known.slot
             known.sha, known.slot = sha, self.records
         self.changed.add(idea_id)
 
@@ -151,10 +165,14 @@ PARTS = tuple(name for name, _, _ in _PARTS)
 
 
 def _well_formed(record: Record) -> bool:
-    return all(
-        isinstance(item, list) and len(item) == len(shape) and all(map(isinstance, item, shape))
-        for part, shape, _ in _PARTS
-        for item in record.get(part, ())
+    return (
+        isinstance(record["term"], int)
+        and all(
+            isinstance(item, list) and len(item) == len(shape) and all(map(isinstance, item, shape))
+            for part, shape, _ in _PARTS
+            for item in record.get(part, ())
+        )
+        and _STATES.issuperset(state for _, state, _ in record.get("outcomes", ()))
     )
 
 
@@ -169,8 +187,6 @@ class Journal:
     def __init__(self, files: Files, directory: str, clock: Clock, *, frame: Mapping[str, object]) -> None:
         make_dirs(files, directory)
         self.fold = JournalFold()
-        self._files = files
-        self._directory = directory
         self._frame = dict(frame)
         self._chain = Chain(files, directory, self.fold, clock, fanout=_FANOUT)
 
@@ -186,30 +202,34 @@ class Journal:
             parts: lists of items; items with one member may be given bare.
 
         Returns:
-            False where another leader has followed: nothing more was written.
+            False where another leader has followed, or has written since this host last followed: nothing
+            more was written, since the parts were worked out from a journal that has moved on.
+
+        Raises:
+            OSError: the share failed; what was written is told by following again.
+            ValueError: one item alone is larger than a record may be.
         """
         for batch in _batches(parts):
-            written = self._chain.append(partial(self._entry, term, batch))
-            if written is None:
+            if self._chain.append(partial(self._entry, term, self.fold.tail, batch)) is None:
                 return False
         return True
 
     def section(self, idea_id: str) -> str:
-        """The exact text of a registered section, read back from its record.
+        """The exact text of a registered section, read back from its record; a displaced one first.
 
         Raises:
             KeyError: the idea is not registered, or was known before its section was.
             OSError: the share did not answer.
         """
-        slot = self.fold.ideas[idea_id].slot
-        path = f"{self._directory}/{slot // _FANOUT:04d}/{slot_name(slot)}"
-        for name, _sha, text in decode(self._files.read(path, LIMIT)).get("register", ()):
-            if name == idea_id:
+        known = self.fold.ideas[idea_id]
+        registered = self._chain.record(known.slot)[0].get("register", ()) if known.slot else ()
+        for name, sha, text in registered:
+            if (name, sha) == (idea_id, known.sha):
                 return str(text)
         raise KeyError(idea_id)
 
-    def _entry(self, term: int, parts: Mapping[str, list[Any]]) -> Record | None:
-        if term < self.fold.term:
+    def _entry(self, term: int, seen: str, parts: Mapping[str, list[Any]]) -> Record | None:
+        if term < self.fold.term or self.fold.tail != seen:
             return None
         return new_record(ENTRY, term=term, **self._frame, **parts)
 
@@ -218,13 +238,30 @@ def _batches(parts: Mapping[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
     """Split parts so that no record grows past the limit, in order."""
     batch: dict[str, list[Any]] = {}
     size = 0
-    for part in PARTS:
-        for bare in parts.get(part, ()):
-            item = [bare] if isinstance(bare, str) else list(bare)
-            size += sum(len(member) if isinstance(member, str) else 400 for member in item) + 8
+    for unit in _units(parts):
+        weight = sum(len(encode({part: item})) for part, item in unit)
+        if batch and size + weight > _BATCH:
+            yield batch
+            batch, size = {}, 0
+        size += weight
+        for part, item in unit:
             batch.setdefault(part, []).append(item)
-            if size > _BATCH:
-                yield batch
-                batch, size = {}, 0
     if batch:
         yield batch
+
+
+def _units(parts: Mapping[str, list[Any]]) -> Iterator[list[tuple[str, list[Any]]]]:
+    """The items one by one; an id is allocated in the very record that registers it."""
+    items = {
+        part: [[bare] if isinstance(bare, str) else list(bare) for bare in parts.get(part, ())]
+        for part in PARTS
+    }
+    registered = {idea_id for idea_id, *_ in items["register"]}
+    allocations = {idea_id: uuid for uuid, idea_id in items["alloc"]}
+    for part in PARTS:
+        for item in items[part]:
+            unit = [(part, item)]
+            if part == "register" and item[0] in allocations:
+                unit.append(("alloc", [allocations.pop(item[0]), item[0]]))
+            if part != "alloc" or item[1] not in registered:
+                yield unit

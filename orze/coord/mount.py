@@ -10,10 +10,17 @@ from orze.core.files import make_dirs, nonce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orze.core.files import Files
 
 _NFS_DEFAULT = 60.0  # acdirmax of nfs(5), seconds
-_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "fuse.sshfs"}
+# Filesystems of one host, as mountinfo names them; one that is not known here may be shared.
+_LOCAL = {
+    "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fuse.fuse-overlayfs", "fuseblk",
+    "jfs", "ntfs3", "overlay", "ramfs", "reiserfs", "tmpfs", "vfat", "xfs", "zfs",
+}  # fmt: skip
+_CACHE = re.compile(r"(acdirmax|actimeo)=(\d{1,9})")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -28,11 +35,13 @@ def preflight(files: Files, home: str) -> None:
     try:
         make_dirs(files, home)
         files.mkdir(scratch)
+        _refuse_again("directory", lambda: files.mkdir(scratch))
         step = "write and fsync a file"
         files.write_new(f"{scratch}/a", b"orze\n")
+        _refuse_again("file", lambda: files.write_new(f"{scratch}/a", b""))
         step = "make a hard link"
         files.link(f"{scratch}/a", f"{scratch}/b")
-        _refuse_second_link(files, scratch)
+        _refuse_again("link", lambda: files.link(f"{scratch}/a", f"{scratch}/b"))
         step = "replace a file by rename"
         files.replace(f"{scratch}/b", b"new\n")
         step = "read back what was written"
@@ -42,8 +51,9 @@ def preflight(files: Files, home: str) -> None:
         files.sync_dir(scratch)
     except OSError as error:
         raise MountError(
-            f"{home}: cannot {step} there ({error.strerror}); the results directory needs a filesystem with "
-            "hard links, atomic rename and fsync (a local disk, NFS, EFS, Lustre, GPFS): set results_dir"
+            f"{home}: cannot {step} there ({error.strerror or error}); the results directory needs a "
+            "filesystem with hard links, atomic rename and fsync (a local disk, NFS, EFS, Lustre, GPFS): "
+            "set results_dir"
         ) from None
     finally:
         _clear(files, scratch)
@@ -57,22 +67,17 @@ def attribute_cache(path: str, mountinfo: str | None = None) -> float:
         mountinfo: the text of /proc/self/mountinfo (proc(5)); read when not given.
 
     Returns:
-        `acdirmax` of an NFS mount (60 by default, 0 with noac), 60 for other shared filesystems, 0 on a
-        local disk.
+        `acdirmax` of an NFS mount (60 by default, 0 with noac), 60 for other shared filesystems and for
+        unknown ones, 0 on a local disk.
     """
     if mountinfo is None:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
             mountinfo = stream.read()
     kind, options = _mount_of(os.path.realpath(path), mountinfo)
-    if kind not in _REMOTE:
+    if kind in _LOCAL or "noac" in options:
         return 0.0
-    if "noac" in options:
-        return 0.0
-    for name in ("acdirmax", "actimeo"):
-        for option in options:
-            if option.startswith(name + "="):
-                return float(option.partition("=")[2])
-    return _NFS_DEFAULT
+    told = {match[1]: match[2] for option in options if (match := _CACHE.fullmatch(option))}
+    return float(told.get("acdirmax") or told.get("actimeo") or _NFS_DEFAULT)
 
 
 def _mount_of(path: str, mountinfo: str) -> tuple[str, list[str]]:
@@ -89,12 +94,12 @@ def _mount_of(path: str, mountinfo: str) -> tuple[str, list[str]]:
     return found
 
 
-def _refuse_second_link(files: Files, scratch: str) -> None:
+def _refuse_again(what: str, make: Callable[[], None]) -> None:
     try:
-        files.link(f"{scratch}/a", f"{scratch}/b")
+        make()
     except FileExistsError:
         return
-    raise OSError(5, "a second link to one name was allowed")
+    raise OSError(5, f"a second {what} of one name was allowed")
 
 
 def _clear(files: Files, scratch: str) -> None:

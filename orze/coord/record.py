@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     Record: TypeAlias = dict[str, Any]
+else:
+    Record = dict
 
 try:  # hashlib would load OpenSSL: 4 MB in each of the keepers
     from _sha2 import sha256 as _sha256
@@ -23,8 +25,15 @@ _DIGITS = 6
 
 
 def encode(record: Record) -> bytes:
-    """The one spelling of a record: compact JSON, keys in order, a newline at the end."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    """The one spelling of a record: compact JSON, keys in order, a newline at the end.
+
+    Raises:
+        ValueError: it holds NaN or infinity, or is larger than LIMIT (nobody could read it, for ever).
+    """
+    data = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    if len(data) > LIMIT:
+        raise ValueError(f"a record of {len(data)} bytes is larger than {LIMIT}")
+    return data
 
 
 def decode(data: bytes) -> Record:
@@ -49,11 +58,10 @@ def slot_name(slot: int) -> str:
 
 
 def slot_of(name: str) -> int | None:
-    """The slot that a file name stands for; None for temporary and other files."""
+    """The slot, from 1, that a file name stands for; None for temporary and other files."""
     stem = name.removesuffix(_SUFFIX)
-    if stem is name or len(stem) < _DIGITS or not stem.isascii() or not stem.isdigit():
-        return None
-    return int(stem)
+    slot = int(stem) if stem.isascii() and stem.isdigit() else 0
+    return slot if slot and name == slot_name(slot) else None
 
 
 def new_record(kind: str, **content: object) -> Record:

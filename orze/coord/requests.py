@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from orze.coord.record import decode, encode
 from orze.core.files import make_dirs, nonce
 
@@ -41,29 +43,45 @@ def submit(files: Files, directory: str, clock: Clock, *, kind: str, idea_id: st
 
     Returns:
         The uuid under which the journal will answer.
+
+    Raises:
+        OSError: the share failed before the request was seen there.
     """
     uuid = nonce() + nonce()
     make_dirs(files, directory)
     scratch = f"{directory}/.tmp-{uuid}"
     body = {"kind": kind, "idea": idea_id, "by": by, "at": clock.wall()}
     files.write_new(scratch, encode(body))
-    files.link(scratch, f"{directory}/{uuid}{_SUFFIX}")
+    try:
+        files.link(scratch, f"{directory}/{uuid}{_SUFFIX}")
+    except OSError:
+        if f"{uuid}{_SUFFIX}" not in files.listdir(directory):  # else only the reply was lost
+            raise
     files.unlink(scratch)
     files.sync_dir(directory)
     return uuid
 
 
 def pending(files: Files, directory: str) -> list[Request]:
-    """The requests that wait, in the order of their names; one that cannot be read waits."""
+    """The requests that wait, in the order of their names; one that cannot be read waits.
+
+    Raises:
+        OSError: the share did not answer. (No directory is no requests.)
+    """
     found = []
-    for name in sorted(files.listdir(directory)):
+    try:
+        names = sorted(files.listdir(directory))
+    except FileNotFoundError:
+        return []
+    for name in names:
         if name.startswith(".") or not name.endswith(_SUFFIX):
             continue
+        uuid = name.removesuffix(_SUFFIX)
         try:
-            data = files.read(f"{directory}/{name}", _LIMIT)
-        except OSError:
-            continue
-        found.append(_understand(name.removesuffix(_SUFFIX), data))
+            found.append(_understand(uuid, files.read(f"{directory}/{name}", _LIMIT)))
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                found.append(Request(uuid, "", "", problem=f"the request is larger than {_LIMIT} bytes"))
     return found
 
 
@@ -77,6 +95,8 @@ def _understand(uuid: str, data: bytes) -> Request:
         body = decode(data)
     except ValueError as error:
         return Request(uuid, "", "", problem=f"the request is {error}")
-    kind, idea_id = str(body.get("kind")), str(body.get("idea"))
-    problem = "" if kind in KINDS else f"{kind!r} is no request; known are {', '.join(KINDS)}"
+    kind, idea_id = str(body.get("kind")), str(body.get("idea", ""))
+    problem = "" if idea_id else "the request names no idea"
+    if kind not in KINDS:
+        problem = f"{kind[:40]!r} is no request; known are {', '.join(KINDS)}"
     return Request(uuid, kind, idea_id, str(body.get("by", "")), problem)

@@ -158,14 +158,24 @@ class RealFiles:
 
 
 def make_dirs(files: Files, path: str) -> None:
-    """Make a directory and its parents where they are not there; losing the race to make one is fine."""
+    """Make a directory and its parents where they are not there; losing the race to make one is fine.
+
+    Raises:
+        OSError: it cannot be made; FileNotFoundError where a parent is removed meanwhile, or leads nowhere.
+    """
+    try:
+        make_dir(files, path)
+    except FileNotFoundError:
+        make_dirs(files, os.path.dirname(path))
+        make_dir(files, path)
+
+
+def make_dir(files: Files, path: str) -> None:
+    """Make one directory where it is not there."""
     try:
         files.mkdir(path)
     except FileExistsError:
         return
-    except FileNotFoundError:
-        make_dirs(files, os.path.dirname(path))
-        make_dirs(files, path)
 
 
 def nonce() -> str:

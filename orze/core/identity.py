@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import os
+import zlib
 
 _STARTTIME_AFTER_COMM = 19  # field 22 of proc_pid_stat(5), counted behind the command's closing bracket
 
 
-class Machine:
-    """What two processes must share so that one can judge the other by its pid."""
+_TAG = 6  # hex digits of a tag in a token
 
-    __slots__ = ("boot", "host", "machine_id", "pidns")
+
+class Machine:
+    """What two processes must share so that one can judge the other by its pid.
+
+    Attributes:
+        tag: short for this boot and pid namespace; the names of heartbeats carry it, so that a host finds
+            its own among thousands by one listing.
+    """
+
+    __slots__ = ("boot", "host", "machine_id", "pidns", "tag")
 
     def __init__(self, host: str, boot: str, pidns: str, machine_id: str) -> None:
         self.host = host
         self.boot = boot
         self.pidns = pidns
         self.machine_id = machine_id
+        self.tag = f"{zlib.crc32(f'{boot} {pidns}'.encode()):08x}"[-_TAG:]
+
+    def new_token(self) -> str:
+        """A token that nobody has used or will use; it begins with the tag."""
+        return self.tag + os.urandom(8).hex()
+
+    def may_own(self, token: str) -> bool:
+        """Whether a token may be of this machine; only the record of its claim proves it."""
+        return token.startswith(self.tag)
 
     def sees(self, record: dict[str, object]) -> bool:
         """Whether the pids in a record mean the same processes here: same boot and same pid namespace."""
-        return record.get("boot") == self.boot and record.get("pidns") == self.pidns
+        return bool(self.boot) and record.get("boot") == self.boot and record.get("pidns") == self.pidns
 
     def frame(self, pid: int, start: int) -> dict[str, object]:
         """The part of a record that names a process of this machine."""

@@ -1,10 +1,11 @@
-"""Durations as people write them: `2h`, `90m`, `1h30m`, `1d` or plain seconds."""
+"""Durations as people write them (`2h`, `90m`, `1h30m`, `1d` or plain seconds), as seconds."""
 
 import re
 
 _SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _PARTS = re.compile(
-    r"(?:(?P<d>\d{1,9})\s*d)?\s*(?:(?P<h>\d{1,9})\s*h)?\s*(?:(?P<m>\d{1,9})\s*m(?:in)?)?\s*(?:(?P<s>\d{1,9})\s*s)?",
+    r"(?:(?P<d>\d{1,9})\s*d\s*)?(?:(?P<h>\d{1,9})\s*h\s*)?"
+    r"(?:(?P<m>\d{1,9})\s*m(?:in)?\s*)?(?:(?P<s>\d{1,9})\s*s)?",
     re.ASCII | re.IGNORECASE,
 )
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -29,7 +30,7 @@ def parse_duration(text: str) -> float:
     text = text.strip()
     if _SECONDS.fullmatch(text):
         seconds = float(text)
-    elif (match := _PARTS.fullmatch(text)) and text:
+    elif text and (match := _PARTS.fullmatch(text)):
         seconds = float(sum(int(match[unit] or 0) * size for unit, size in _UNITS.items()))
     else:
         raise ValueError(f"{text[:40]!r} is not a duration: write {DURATION_FORMS}")

@@ -71,14 +71,16 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One trial in the progress picture. `value` is None for a failure and for a result without a rank."""
+class History:
+    """All trials in the order in which they ended.
 
-    order: int
-    idea_id: str
-    value: float | None
-    failed: bool
-    new_best: bool
+    `values` holds the primary metric of each, None for a failure and for a result without a rank; `failed`
+    holds indices; `bests` the index and the idea of each trial that was the best when it ended.
+    """
+
+    values: list[float | None]
+    failed: list[int]
+    bests: list[tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,12 @@ _PREFERRED = (
     "test_loss",
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_COST = frozenset(
-    "time times duration elapsed ms sec secs second seconds min mins minutes hour hours "
-    "epoch epochs step steps iter iters iteration iterations batch batches count num size samples seed "
-    "param params parameters flops memory mem mb mib gb gib lr attempt".split()
-)
-_SMALLER_IS_BETTER = frozenset(
-    "error errors err perplexity ppl rmse mae mse nll wer cer fid latency loss losses".split()
-)
-_ENDINGS = ("loss", "error", "perplexity", "latency")
+_TIME = frozenset({"time", "duration", "elapsed", "ms", "sec", "secs", "seconds", "minutes", "hours"})
+_COUNT = frozenset({"epoch", "epochs", "step", "steps", "iteration", "iterations", "count", "num", "samples"})
+_SETTING = frozenset({"param", "params", "parameters", "size", "memory", "mib", "gib", "flops", "lr", "seed"})
+_NO_MERIT = _TIME | _COUNT | _SETTING
+_LESS_IS_BETTER = frozenset({"err", "ppl", "rmse", "mae", "mse", "nll", "wer", "cer", "fid"})
+_ENDINGS = ("loss", "losses", "error", "errors", "perplexity", "latency")
 _DIRECTIONS = {"ascending": True, "asc": True, "descending": False, "desc": False}
 
 
@@ -42,7 +39,7 @@ def choose(names: Collection[str]) -> str | None:
     for name in _PREFERRED:
         if name in names:
             return name
-    return min((name for name in names if not _COST.intersection(_words(name))), default=None)
+    return min((name for name in names if not _NO_MERIT.intersection(_words(name))), default=None)
 
 
 def is_ascending(name: str, sort: str | None) -> bool:
@@ -50,8 +47,8 @@ def is_ascending(name: str, sort: str | None) -> bool:
 
     Args:
         name: the dotted name of the metric.
-        sort: `ascending` or `descending` (also `asc`, `desc`), or None to go by the words of the name, such as
-            loss, error or latency.
+        sort: `ascending` or `descending` (also `asc`, `desc`), or None to go by the words of the name,
+            such as loss, error or latency.
 
     Raises:
         ValueError: `sort` is another word.
@@ -60,7 +57,7 @@ def is_ascending(name: str, sort: str | None) -> bool:
         if sort not in _DIRECTIONS:
             raise ValueError(f"report.sort is {sort[:40]!r}: write ascending or descending")
         return _DIRECTIONS[sort]
-    return any(word in _SMALLER_IS_BETTER or word.endswith(_ENDINGS) for word in _words(name))
+    return any(word in _LESS_IS_BETTER or word.endswith(_ENDINGS) for word in _words(name))
 
 
 def _words(name: str) -> list[str]:

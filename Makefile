@@ -1,0 +1,45 @@
+# make demo: install into .venv, run the shipped ideas until they are done, print the leaderboard.
+# make test: the whole suite. Both work from a fresh clone with Python >= 3.11, make and gcc.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP)demo: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[plot,demo]'
+	@touch $@
+
+$(STAMP)dev: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[plot,demo,dev]'
+	@touch $@ $(STAMP)demo
+
+demo: $(STAMP)demo
+	@$(BIN)/python examples/demo.py
+
+test: $(STAMP)dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# make lint: ruff, mypy --strict, the layers, file and function length.
+lint: $(STAMP)dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/check_sizes.py
+
+# make bench: what things cost, as ratios.
+bench: $(STAMP)dev
+	@for script in bench/*.py; do case $$script in bench/common.py) ;; *) $(BIN)/python $$script || exit 1;; esac; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,97 @@
+"""What people read at the top of results/<idea>/: shown from the chain, never read back by the farm."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from orze.attempt.spec import CONFIG, ENVIRONMENT, EVAL_LOG, INPUT, LOG, PROGRESS
+from orze.coord.chain import Chain
+from orze.coord.idea_chain import DONE, IdeaFold
+from orze.core.paths import attempt_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orze.core.files import Files
+    from orze.core.paths import IdeaPaths
+
+CLAIM_FILE, METRICS_FILE, LATEST = "claim.json", "metrics.json", "latest"
+_OWN = frozenset({CLAIM_FILE, METRICS_FILE, CONFIG, LATEST, "attempts", ".chain", INPUT})
+_LINKED_AT_ONCE = (LOG, PROGRESS, EVAL_LOG, ENVIRONMENT)
+_LINKS = 1000  # a script that writes more files than this is read through latest/
+_CONFIG_LIMIT = 1 << 20
+
+
+def project(files: Files, idea: IdeaPaths, chain: Chain, fold: IdeaFold) -> None:
+    """Write the projections, and again for as long as the chain moved meanwhile.
+
+    Raises:
+        OSError: the share failed; the leader writes them later.
+    """
+    while True:
+        tail = fold.tail
+        if fold.claim:
+            _write(files, idea, fold)
+        chain.refresh()
+        if fold.tail == tail:
+            return
+
+
+def directory_of(fold: IdeaFold) -> str:
+    """The attempt directory that holds the current files of the idea, under `attempts/`."""
+    claim = fold.claim or {}
+    named = (fold.end or {}).get("directory") or (fold.trained or {}).get("directory")
+    return str(named or attempt_name(int(claim.get("attempt", 0)), str(claim.get("token", ""))))
+
+
+def metrics_of(end: dict[str, object]) -> dict[str, object]:
+    """What metrics.json says of a settled idea."""
+    if end["kind"] == DONE:
+        metrics = end.get("metrics")
+        return {"status": "COMPLETED", **(metrics if isinstance(metrics, dict) else {})}
+    return {"status": "FAILED", "cause": end.get("cause"), "error": end.get("error")}
+
+
+def claim_of(claim: dict[str, object]) -> dict[str, object]:
+    """What claim.json says of an attempt."""
+    return {
+        "claimed_by": claim.get("host"),
+        "claimed_at": claim.get("at"),
+        "pid": claim.get("pid"),
+        "gpu": claim.get("gpu"),
+        "attempt": claim.get("attempt"),
+    }
+
+
+def _write(files: Files, idea: IdeaPaths, fold: IdeaFold) -> None:
+    name = directory_of(fold)
+    current = f"{idea.attempts}/{name}"
+    _replace(files, idea.projection(CLAIM_FILE), claim_of(fold.claim or {}))
+    if fold.end:
+        _replace(files, idea.projection(METRICS_FILE), metrics_of(fold.end))
+    if not os.path.exists(f"{current}/{CONFIG}"):
+        return  # without doors the files are at the top already
+    files.replace(idea.projection(CONFIG), files.read(f"{current}/{CONFIG}", _CONFIG_LIMIT))
+    _link(files, idea, LATEST, f"attempts/{name}")
+    present = set(files.listdir(current)) - _OWN if fold.end else set(_LINKED_AT_ONCE)
+    for entry in sorted(present)[:_LINKS]:
+        _link(files, idea, entry, f"attempts/{name}/{entry}")
+    for entry in set(_LINKED_AT_ONCE) - present:
+        if os.path.islink(idea.projection(entry)):
+            files.unlink(idea.projection(entry))
+
+
+def _link(files: Files, idea: IdeaPaths, name: str, target: str) -> None:
+    path = idea.projection(name)
+    try:
+        if os.readlink(path) == target:
+            return
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return  # a file of the user's has the name; it is not ours to replace
+    files.symlink(target, path)
+
+
+def _replace(files: Files, path: str, content: dict[str, object]) -> None:
+    files.replace(path, json.dumps(content, indent=2, sort_keys=False).encode() + b"\n")

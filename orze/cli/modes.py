@@ -1,0 +1,158 @@
+"""What `python farm.py` does in each of its modes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orze.cli.console import Console
+from orze.config.load import load_settings
+from orze.config.schema import Settings, lease_problems
+from orze.coord.mount import attribute_cache, preflight
+from orze.core.errors import ConfigError, OrzeError
+from orze.core.files import RealFiles
+from orze.farm.context import Context, make_context
+from orze.farm.daemon import Daemon
+from orze.farm.preview import preview
+
+
+def run_mode(options: argparse.Namespace, given: Mapping[str, Any]) -> int:
+    """Do what the flags say; a fault of the user's is one sentence on stderr and exit status 2."""
+    console = Console(sys.stderr, verbose=options.verbose)
+    try:
+        settings = _settings(options.config_file, given)
+        if options.research_only:
+            print("no researcher is configured: this version has none yet, so there is nothing to run")
+            return 0
+        daemon = Daemon(_context(settings), os.environ, once=options.once)
+        return _in_mode(options, daemon, settings, console)
+    except OrzeError as error:
+        for line in str(error).splitlines():
+            print(f"farm.py: {line}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(
+            f"farm.py: {error.filename or 'the results directory'}: {error.strerror or error}",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def _in_mode(options: argparse.Namespace, daemon: Daemon, settings: Settings, console: Console) -> int:
+    if options.report_only:
+        return _report_only(daemon, settings)
+    if options.dry_run:
+        daemon.read(whole=True)
+        for line in preview(daemon.members):
+            print(line)
+        return 0
+    if options.stop_attempts:
+        return _stop_attempts(daemon)
+    return _serve(daemon, settings, console, once=options.once)
+
+
+def _settings(config_file: str | None, given: Mapping[str, Any]) -> Settings:
+    path = Path(config_file) if config_file else None
+    settings = load_settings(path, given, Path.cwd(), os.environ)
+    return settings.for_host(os.uname().nodename)
+
+
+def _context(settings: Settings) -> Context:
+    """Try the mount, and hold the lease against what it caches."""
+    results = str(settings.results_dir)
+    preflight(RealFiles(), f"{results}/.orze")
+    cache = settings.lease.attribute_cache
+    if cache is None:
+        cache = attribute_cache(results)
+    if problems := lease_problems(settings.lease, cache):
+        raise ConfigError([f"lease: with the attribute cache of {results}, it {text}" for text in problems])
+    return make_context(settings, cache)
+
+
+def _report_only(daemon: Daemon, settings: Settings) -> int:
+    daemon.read(whole=True)
+    daemon.show.write()
+    print(f"{settings.results_dir}/report.md is written")
+    return 0
+
+
+def _stop_attempts(daemon: Daemon) -> int:
+    daemon.members.events.listen_to_signals()
+    daemon.read()
+    stopped = daemon.stop_attempts()
+    if not stopped:
+        print("no attempt runs on this host")
+        return 0
+    print(f"stopping {', '.join(stopped)}: each has its grace to save, and is queued again", flush=True)
+    daemon.wait_for_attempts()
+    return 0
+
+
+def _serve(daemon: Daemon, settings: Settings, console: Console, *, once: bool) -> int:
+    members = daemon.members
+    members.events.listen_to_signals()
+    members.watch_files()
+    daemon.begin()
+    _say_what_is_in_force(daemon, settings)
+    console.attach(daemon)
+    try:
+        daemon.run()
+    finally:
+        console.detach()
+    if once:
+        daemon.show.write()
+    elif not members.events.terminated:
+        _second_thoughts(daemon)
+    daemon.leave()
+    if once:
+        succeeded, failed = daemon.ended
+        print(f"{succeeded} ended well, {failed} failed; see {settings.results_dir}/report.md")
+        return 1 if failed else 0
+    _say_what_goes_on(daemon)
+    return 0
+
+
+def _second_thoughts(daemon: Daemon) -> None:
+    """Behind a first Ctrl-C: a second one within a few seconds stops the attempts too."""
+    members = daemon.members
+    running = members.attempts.here()
+    if not running:
+        return
+    names = ", ".join(attempt.idea_id for attempt in running)
+    print(f"leaving {names} running; Ctrl-C again within 3 s stops and requeues them", flush=True)
+    until = members.context.clock.steady() + 3
+    while (left := until - members.context.clock.steady()) > 0 and members.events.interrupts < 2:
+        members.events.wait(left)
+    if members.events.interrupts >= 2:
+        print("stopping them: each has its grace to save a checkpoint", flush=True)
+        daemon.stop_attempts()
+        daemon.wait_for_attempts()
+
+
+def _say_what_is_in_force(daemon: Daemon, settings: Settings) -> None:
+    m = daemon.members
+    log = logging.getLogger("orze")
+    for notice in m.cards.notices:
+        log.info("%s", notice)
+    slots = ", ".join(slot.name for slot in m.cards.slots)
+    log.info("%s: slots %s; results in %s", m.context.machine.host, slots, settings.results_dir)
+    default = (
+        "" if "timeout" in settings.model_fields_set else " (the default; --timeout or `timeout:` sets it)"
+    )
+    log.info("time limit of a training: %.0f s%s", settings.timeout, default)
+    lead = m.leadership.fold
+    leader = f"{lead.lead.get('host')} leads" if lead.token else "nobody leads yet"
+    log.info("%s; %d ideas queued, %d run", leader, m.queue.depth, len(m.attempts.here()))
+
+
+def _say_what_goes_on(daemon: Daemon) -> None:
+    running = daemon.members.attempts.here()
+    if running:
+        names = ", ".join(attempt.idea_id for attempt in running)
+        print(f"{names} run on without this daemon; farm.py adopts them when it starts again,")
+        print("farm.py --stop-attempts stops and requeues them")

@@ -1,0 +1,188 @@
+"""orze.yaml and the command line's flags become Settings, or one ConfigError with every fault."""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from orze.config.document import Document, KeyPath, Place, Problem, label, read_document, shorten
+from orze.config.schema import AS_WRITTEN, NOT_KEYS, NOT_YET, Settings, known_keys
+from orze.core.errors import ConfigError
+
+CONFIG_NAME: Final = "orze.yaml"
+
+_MAX_BYTES: Final = 2**20
+_MAX_TOLD: Final = 100
+_FLAGS: Final = {
+    "gpus": "--gpus",
+    "timeout": "--timeout",
+    "poll": "--poll",
+    "ideas_file": "--ideas-md",
+    "base_config": "--base-config",
+    "results_dir": "--results-dir",
+    "train_script": "--train-script",
+}
+_PATH_FLAGS: Final = ("ideas_file", "base_config", "results_dir", "train_script")
+
+# What pydantic calls a fault -> how the sentence goes on after the key.
+_PHRASES: Final = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text (in quotes where it looks like a number)",
+    "string_unicode": "must be text in UTF-8",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a block of keys",
+    "model_type": "must be a block of keys",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than_equal": "must be {le:,.0f} or less",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must be shorter than {max_length} characters",
+    "too_long": "must not have more than {max_length} entries",
+}
+
+
+def load_settings(
+    config_file: Path | None, flags: Mapping[str, Any], cwd: Path, environ: Mapping[str, str]
+) -> Settings:
+    """Put together what is in force.
+
+    Args:
+        config_file: what --config-file named; None takes orze.yaml in `cwd` if there is one.
+        flags: what the command line gave and nothing else, under the names of the settings: gpus,
+            timeout, poll, ideas_file, base_config, results_dir, train_script. They win over the file.
+        cwd: absolute working directory; relative paths in `flags` and `config_file` start there.
+        environ: what `${VAR}` stands for in the file.
+
+    Returns:
+        Settings whose paths are absolute; those of the file start at its directory.
+
+    Raises:
+        ConfigError: with every fault, one sentence each, in the order of the lines.
+    """
+    file = cwd / (config_file or CONFIG_NAME)
+    shown = str(config_file or CONFIG_NAME)
+    text = _read(file, shown, required=config_file is not None)
+    document = read_document(text or "", environ, as_written=_is_as_written)
+    problems = [*document.problems, *_misplaced(document)]
+    given = dict(flags)
+    for name in _PATH_FLAGS:
+        if given.get(name):
+            given[name] = cwd / given[name]
+    values = {name: value for name, value in document.data.items() if name not in NOT_KEYS}
+    project_dir = file.parent if text is not None else cwd
+    try:
+        settings = Settings.model_validate({**values, **given, "project_dir": project_dir})
+    except ValidationError as error:
+        problems += _faults(error, document, flags)
+    if problems:
+        raise ConfigError(_told(problems, shown))
+    return settings
+
+
+def _read(file: Path, shown: str, *, required: bool) -> str | None:
+    """Read the file whole; None where there is none and none was asked for."""
+    try:
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            raise ConfigError([f"{shown}: not a regular file; name the settings file itself"])
+        with open(file, "rb") as stream:
+            content = stream.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        if not required:
+            return None
+        raise ConfigError([f"{shown}: no such file; give the path of your orze.yaml"]) from None
+    except OSError as error:
+        raise ConfigError([f"{shown}: cannot be read: {error.strerror}"]) from None
+    if len(content) > _MAX_BYTES:
+        raise ConfigError([f"{shown}: larger than 1 MiB; this cannot be a settings file"])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError([f"{shown}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
+
+
+def _known(path: KeyPath) -> str:
+    """Name a key as known_keys() does: `report.columns[].fmt`, `hosts.*.gpus`."""
+    parts = ["*" if index == 1 and path[0] == "hosts" else part for index, part in enumerate(path)]
+    return "".join("[]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+
+
+def _is_as_written(path: KeyPath) -> bool:
+    return _known(path) in AS_WRITTEN or _known(path[:-1]) in AS_WRITTEN
+
+
+def _told(problems: list[Problem], shown: str) -> list[str]:
+    """Write the problems out in the order of the lines; line 0 is the command line."""
+    ordered = sorted(set(problems), key=lambda problem: (problem.line, problem.sentence))
+    told = [f"{shown}:{one.line}: {one.sentence}" if one.line else one.sentence for one in ordered]
+    rest = len(told) - _MAX_TOLD
+    return told if rest <= 0 else [*told[:_MAX_TOLD], f"{shown}: and {rest} more"]
+
+
+def _misplaced(document: Document) -> Iterator[Problem]:
+    """Keys that Settings has, but that the file may not set."""
+    for name in NOT_KEYS & document.data.keys():
+        yield Problem(document.places[(name,)].line, _unknown((name,)))
+
+
+def _faults(error: ValidationError, document: Document, flags: Mapping[str, Any]) -> Iterator[Problem]:
+    for fault in error.errors(include_url=False):
+        path = fault["loc"]
+        if path[-1] == "[key]" and path not in document.places:
+            path = path[:-1]
+        if any(path[:length] in document.unread for length in range(1, len(path) + 1)):
+            continue
+        if path[0] in flags:
+            name, place = _FLAGS[str(path[0])], Place(0, repr(flags[str(path[0])])[:60])
+        else:
+            name, place = label(path), _place(path, document)
+        for sentence in _sentences(fault, path, name, place.written):
+            yield Problem(place.line, sentence)
+
+
+def _place(path: KeyPath, document: Document) -> Place:
+    """Find the value or, where a key is missing, the block that should hold it."""
+    # A lease that the file leaves alone can only be at odds with the key that overrides it.
+    candidates = [path, path[:-1], ("orphan_timeout_hours",)]
+    return next(document.places[one] for one in candidates if one in document.places)
+
+
+def _sentences(fault: ErrorDetails, path: KeyPath, name: str, written: str) -> list[str]:
+    kind, context = fault["type"], fault.get("ctx", {})
+    if kind == "extra_forbidden":
+        return [_unknown(path)]
+    if kind == "missing":
+        return [f"{label(path[:-1])} needs the key {path[-1]}"]
+    if fault["input"] is None:
+        return [f"{name} has no value; give it one or remove the line"]
+    if kind == "value_error":
+        phrases = str(context["error"]).splitlines()
+    else:
+        phrases = [_PHRASES.get(kind, "cannot be used").format(**context)]
+    return [f"{name} {one}" + (f", not {written}" if one.startswith("must be ") else "") for one in phrases]
+
+
+def _unknown(path: KeyPath) -> str:
+    """Tell an unknown key, and the one that was meant where that can be seen."""
+    name, block = str(path[-1]), _known(path[:-1])
+    if not block and name in NOT_YET:
+        return f"`{name}` is not available in this version; remove it"
+    keys = [key.rpartition(".") for key in known_keys()]
+    where = f" in {label(path[:-1])}" if block else ""
+    said = f"unknown key {shorten(name)}{where}"
+    if homes := [home for home, _, key in keys if key == name]:
+        places = " or ".join(f"under {home}" if home else "at the top level" for home in homes)
+        return f"{said} — it belongs {places}"
+    here = [key for home, _, key in keys if home == block]
+    if close := get_close_matches(name, here, 1):
+        return f"{said} — did you mean {close[0]!r}?"
+    return f"{said} — {'it may hold ' + ', '.join(here) if block else 'orze.yaml.example lists them all'}"

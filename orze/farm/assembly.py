@@ -1,0 +1,112 @@
+"""Puts the members of a daemon together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from orze.coord.heartbeat import Watch
+from orze.coord.journal import Journal
+from orze.coord.leader import Leadership
+from orze.core.files import make_dirs
+from orze.farm.applying import Applier
+from orze.farm.attempts import Attempt, Attempts
+from orze.farm.board import Board
+from orze.farm.cards import Cards
+from orze.farm.cleanup import Cleanup
+from orze.farm.context import Context
+from orze.farm.environment import Environment
+from orze.farm.events import Events
+from orze.farm.hosts import Hosts
+from orze.farm.intake import Intake
+from orze.farm.launch import Launcher
+from orze.farm.problems import Problems
+from orze.farm.queue import Queue
+from orze.farm.reap import Reaper
+from orze.farm.settling import Settler
+from orze.farm.starter import Refusal, Starter
+from orze.farm.steward import Steward
+from orze.ideas.inbox import inbox_of
+
+
+class Assembly:
+    """Everything that one daemon is made of.
+
+    Args:
+        environ: the environment that training scripts get.
+
+    Raises:
+        GpuError: a card was asked for that is not there.
+        ConfigError: the interpreter of the scripts is not there.
+        OSError: the share did not answer.
+    """
+
+    def __init__(self, context: Context, environ: Mapping[str, str]) -> None:
+        settings, files, paths, clock = context.settings, context.files, context.paths, context.clock
+        for directory in (paths.heartbeats, paths.requests, paths.out):
+            make_dirs(files, directory)
+        self.context = context
+        self.problems = Problems(clock.wall)
+        self.events = Events()
+        self.cards = Cards(settings, environ, steady=clock.steady, ready=self.events.wake)
+        self.launcher = Launcher(settings, environ)
+        self.leadership = Leadership(files, paths.leader, clock, token=context.token, frame=context.frame)
+        self.journal = Journal(files, paths.journal, clock, frame=context.frame)
+        self.queue = Queue(context.machine.host, self.cards.cards_at_most)
+        self.intake = Intake(context, self.queue)
+        self.hosts = Hosts(context)
+        gap = max(3 * settings.lease.heartbeat, 2 * settings.poll)
+        self.attempts = Attempts(context, Watch(files, clock, steal=context.steal, gap=gap))
+        self.reaper = Reaper(context)
+        applier = Applier(context, journal=self.journal, queue=self.queue, attempts=self.attempts)
+        self.steward = Steward(
+            context,
+            journal=self.journal,
+            leadership=self.leadership,
+            queue=self.queue,
+            intake=self.intake,
+            applier=applier,
+        )
+        self.settler = Settler(
+            context,
+            queue=self.queue,
+            attempts=self.attempts,
+            journal=self.journal,
+            leadership=self.leadership,
+            steward=self.steward,
+        )
+        self.board = Board(context, queue=self.queue, attempts=self.attempts, intake=self.intake)
+        self.cleanup = Cleanup(
+            context, queue=self.queue, best=self.board.best_id, python=self.launcher.python
+        )
+
+    def starter(self, *, started: Callable[[Attempt], None], refused: Callable[[Refusal], None]) -> Starter:
+        """The member that starts attempts; only a daemon that runs ideas has one."""
+        context = self.context
+        environment = Environment(
+            context.settings.project_dir,
+            self.launcher.python,
+            driver=self.cards.driver,
+            steady=context.clock.steady,
+        )
+        return Starter(
+            context,
+            launcher=self.launcher,
+            cards=self.cards,
+            queue=self.queue,
+            intake=self.intake,
+            attempts=self.attempts,
+            events=self.events,
+            facts=environment.facts,
+            started=started,
+            refused=refused,
+        )
+
+    def watch_files(self) -> None:
+        """Be woken by what changes on a local disk."""
+        ideas = str(self.context.settings.ideas_file)
+        self.events.watch_files(
+            directory
+            for directory in (os.path.dirname(ideas), inbox_of(ideas), self.context.paths.requests)
+            if os.path.isdir(directory)
+        )

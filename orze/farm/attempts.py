@@ -1,0 +1,256 @@
+"""The attempts that run: those of this machine, whose processes can be seen, and those of other hosts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from orze.attempt.metrics import last_progress
+from orze.attempt.spec import PROGRESS
+from orze.coord.chain import Chain
+from orze.coord.heartbeat import Watch
+from orze.coord.idea_chain import IdeaFold
+from orze.core.identity import lives
+from orze.core.states import State
+from orze.farm.context import Context
+from orze.farm.view import Dead
+
+DAEMON = "daemon"
+_SHOWN = 6  # metrics of the last line of progress
+
+
+@dataclass
+class Attempt:
+    """An attempt with a heartbeat.
+
+    Attributes:
+        slots: names of the slots it has on its host.
+        pid, start: its keeper; 0 where it is not of this machine.
+        pidfd: becomes readable when the keeper ends; -1 where it is not of this machine.
+        since: unix seconds of its claim, shown only.
+        claimed: its CLAIM was seen; before that it is being prepared.
+    """
+
+    idea_id: str
+    token: str
+    host: str = ""
+    gpu: str = ""
+    number: int = 0
+    pid: int = 0
+    start: int = 0
+    pidfd: int = -1
+    since: float = 0.0
+    claimed: bool = False
+    state: State = State.CLAIMED
+    directory: str = ""
+    progress: str = ""
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of its slots."""
+        return tuple(self.gpu.split(",")) if self.gpu else ()
+
+
+@dataclass
+class Changes:
+    """What one look at the heartbeats found.
+
+    Attributes:
+        ended: ideas whose attempt has gone; their chains tell how.
+        appeared: attempts that are new to this host.
+    """
+
+    ended: set[str] = field(default_factory=set)
+    appeared: list[Attempt] = field(default_factory=list)
+
+
+class Attempts:
+    """Follows every attempt of the farm by one listing of the heartbeats.
+
+    Args:
+        watch: judges the counters of other machines; only who leads looks at them.
+    """
+
+    def __init__(self, context: Context, watch: Watch) -> None:
+        self._context = context
+        self._watch = watch
+        self._known: dict[str, Attempt] = {}
+        self._daemons: set[str] = set()
+        self._orphans: dict[str, str] = {}
+        self._own: set[str] = set()
+        self.dead: list[Dead] = []
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return iter(self._known.values())
+
+    @property
+    def daemons(self) -> set[str]:
+        """Tokens of the daemons that have a heartbeat."""
+        return self._daemons
+
+    def here(self) -> list[Attempt]:
+        """Those whose keeper is a process of this machine."""
+        return [attempt for attempt in self._known.values() if attempt.pidfd >= 0]
+
+    def preparing(self, token: str) -> None:
+        """This daemon has a keeper at work under this token: it is not to be judged by its heartbeat."""
+        self._own.add(token)
+
+    def dropped(self, token: str) -> None:
+        """That keeper has no attempt after all."""
+        self._own.discard(token)
+
+    def began(self, idea_id: str, fold: IdeaFold) -> Attempt:
+        """A claim of this machine stands: follow its keeper until it ends."""
+        attempt = self._describe(idea_id, fold)
+        attempt.pidfd = os.pidfd_open(attempt.pid)
+        self._own.discard(attempt.token)
+        self._known[attempt.token] = attempt
+        return attempt
+
+    def watch_chain(self, idea_id: str, fold: IdeaFold) -> None:
+        """A chain that says it runs was come across: follow it even if it has no heartbeat."""
+        if fold.token not in self._known and fold.token not in self._own:
+            self._orphans[fold.token] = idea_id
+
+    def look(self, *, judge: bool) -> Changes:
+        """List the heartbeats, and judge those of other machines.
+
+        Args:
+            judge: whether to read the counters of others too, which is the leader's part.
+
+        Raises:
+            OSError: the share did not answer; nothing has changed.
+        """
+        names = self._context.files.listdir(self._context.paths.heartbeats)
+        present = dict(_parts(name) for name in names if "." in name and not name.startswith("."))
+        self._daemons = {token for token, subject in present.items() if subject == DAEMON}
+        ideas = {token: subject for token, subject in present.items() if subject != DAEMON}
+        changes = Changes()
+        for token, idea_id in {**self._orphans, **ideas}.items():
+            self._see(token, idea_id, changes)
+        self._orphans = {token: idea for token, idea in self._orphans.items() if token not in ideas}
+        self._notice_ends(ideas, changes)
+        self.dead = list(self._ended_here())
+        if judge:
+            self.dead += self._silent(ideas)
+        return changes
+
+    def refresh(self, attempt: Attempt) -> None:
+        """Read again what the chain says of an attempt; OSError decides nothing."""
+        _, fold = self._read(attempt.idea_id)
+        if fold.token == attempt.token:
+            attempt.state = fold.state
+
+    def last_metrics(self, attempt: Attempt) -> str:
+        """The last line of its progress, as people read it."""
+        path = f"{self._context.paths.idea(attempt.idea_id).attempts}/{attempt.directory}/{PROGRESS}"
+        last = last_progress(path) or {}
+        shown = [f"{name}={value:.4g}" for name, value in last.items() if isinstance(value, int | float)]
+        return " ".join(shown[:_SHOWN])
+
+    def forget(self, token: str) -> None:
+        """An attempt has been settled, or reaped."""
+        self._own.discard(token)
+        self._orphans.pop(token, None)
+        attempt = self._known.pop(token, None)
+        if attempt and attempt.pidfd >= 0:
+            os.close(attempt.pidfd)
+
+    def chain(self, idea_id: str) -> tuple[Chain, IdeaFold]:
+        """The chain of an idea, read now.
+
+        Raises:
+            OSError: as Chain.refresh.
+        """
+        return self._read(idea_id)
+
+    def _see(self, token: str, idea_id: str, changes: Changes) -> None:
+        if token in self._own:
+            return
+        known = self._known.get(token)
+        if known and (known.claimed or not self._context.machine.may_own(token)):
+            return
+        attempt = known or Attempt(idea_id, token)
+        if not known:
+            self._known[token] = attempt
+            changes.appeared.append(attempt)
+        if self._context.machine.may_own(token) or token in self._orphans:
+            self._recognise(attempt)
+
+    def _recognise(self, attempt: Attempt) -> None:
+        """See whether a heartbeat that may be of this machine belongs to a claim of it."""
+        try:
+            _, fold = self._read(attempt.idea_id)
+        except OSError:
+            return
+        if fold.token != attempt.token:
+            return
+        described = self._describe(attempt.idea_id, fold)
+        if self._context.machine.sees(fold.claim or {}):
+            try:
+                described.pidfd = os.pidfd_open(described.pid)
+            except OSError:
+                described.pidfd = -1
+            if not lives(described.pid, described.start):
+                self._close(described)
+        else:
+            described.pid = 0
+        self._known[attempt.token] = described
+
+    def _notice_ends(self, ideas: dict[str, str], changes: Changes) -> None:
+        for token, attempt in list(self._known.items()):
+            if token not in ideas and token not in self._orphans and attempt.pidfd < 0 and not attempt.pid:
+                changes.ended.add(attempt.idea_id)
+                self.forget(token)
+
+    def _ended_here(self) -> Iterator[Dead]:
+        """Keepers of this machine that ended, with or without a last record: the chain tells."""
+        for attempt in self._known.values():
+            if attempt.pid and not lives(attempt.pid, attempt.start):
+                self._close(attempt)
+                yield Dead(attempt.idea_id, attempt.token, here=True)
+
+    def _silent(self, ideas: dict[str, str]) -> Iterator[Dead]:
+        paths = self._context.paths
+        elsewhere = {
+            paths.heartbeat(attempt.idea_id, token): attempt
+            for token, attempt in self._known.items()
+            if not attempt.pid
+        }
+        present = {paths.heartbeat(idea_id, token) for token, idea_id in ideas.items()}
+        for path in self._watch.look(list(elsewhere), present):
+            yield Dead(elsewhere[path].idea_id, elsewhere[path].token, here=False)
+
+    def _describe(self, idea_id: str, fold: IdeaFold) -> Attempt:
+        claim = fold.claim or {}
+        return Attempt(
+            idea_id,
+            fold.token,
+            host=str(claim.get("host", "")),
+            gpu=str(claim.get("gpu", "")),
+            number=fold.attempt,
+            pid=int(claim.get("pid", 0)),
+            start=int(claim.get("start", 0)),
+            since=float(claim.get("at", 0.0)),
+            claimed=True,
+            state=fold.state,
+            directory=f"{fold.attempt}-{fold.token}",
+        )
+
+    def _read(self, idea_id: str) -> tuple[Chain, IdeaFold]:
+        fold = IdeaFold()
+        chain = Chain(self._context.files, self._context.paths.idea(idea_id).chain, fold, self._context.clock)
+        chain.refresh()
+        return chain, fold
+
+    def _close(self, attempt: Attempt) -> None:
+        if attempt.pidfd >= 0:
+            os.close(attempt.pidfd)
+            attempt.pidfd = -1
+
+
+def _parts(name: str) -> tuple[str, str]:
+    subject, _, token = name.rpartition(".")
+    return token, subject

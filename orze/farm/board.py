@@ -1,0 +1,246 @@
+"""What people see: the leaderboard, and report.md, status.json and progress.svg made of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+
+from orze.core.files import make_dirs
+from orze.core.states import SUCCEEDED, State
+from orze.farm.attempts import Attempts
+from orze.farm.context import Context
+from orze.farm.intake import Intake
+from orze.farm.outcomes import Facts
+from orze.farm.queue import Queue
+from orze.report.columns import read_cells
+from orze.report.leaderboard import Leaderboard
+from orze.report.model import Column, HostRow, Problem, Ranked, Result, Running, Snapshot, Waiting
+from orze.report.plots import plot_input
+from orze.report.render import report_md
+from orze.report.status import status_json
+
+REPORT, STATUS, PICTURE = "report.md", "status.json", "progress.svg"
+_SHOWN = 50  # lines of each list
+_DEFAULT_COLUMNS = 4
+_GIB = 1 << 30
+
+
+class Board:
+    """Collects outcomes and writes what people read."""
+
+    def __init__(self, context: Context, *, queue: Queue, attempts: Attempts, intake: Intake) -> None:
+        self._context = context
+        self._queue = queue
+        self._attempts = attempts
+        self._intake = intake
+        report = context.settings.report
+        self._report = report
+        self._columns = [
+            Column(column.key, column.label or "", column.fmt or "", column.source or "")
+            for column in report.columns
+        ]
+        self.leaderboard = Leaderboard(report.primary_metric, report.sort)
+        self._recorded = 0
+        self._plotted = -1
+        self._plotter = 0
+
+    def take(self, outcomes: Iterable[tuple[str, State, Facts]]) -> None:
+        """Outcomes that the journal tells, in its order."""
+        for idea_id, state, facts in outcomes:
+            self._recorded += 1
+            self.leaderboard.add(_result(idea_id, self._queue.title(idea_id), state, facts, self._recorded))
+
+    def best_id(self) -> str:
+        """The best idea of all; empty where none can be ranked."""
+        best = self.leaderboard.best()
+        return best.result.idea_id if best else ""
+
+    def drop(self, idea_id: str) -> None:
+        """An outcome holds no more."""
+        self.leaderboard.discard(idea_id)
+
+    def snapshot(
+        self,
+        *,
+        iteration: int,
+        hosts: Sequence[HostRow],
+        leader: str,
+        problems: Sequence[Problem],
+        free: Sequence[str],
+        notices: Sequence[str],
+    ) -> Snapshot:
+        """Everything that the report tells, as of now."""
+        board = self.leaderboard
+        columns = self._columns or self._default_columns()
+        name = self._context.settings.ideas_file.name
+        return Snapshot(
+            title=self._report.title,
+            generated_at=self._context.clock.wall(),
+            iteration=iteration,
+            leader=leader,
+            primary=board.primary,
+            counts=dict(self._queue.counts),
+            top=[self._with_cells(ranked, columns) for ranked in board.top(_SHOWN)],
+            running=self._running(),
+            failed=board.recent(State.FAILED, _SHOWN),
+            skipped=board.recent(State.SKIPPED, _SHOWN),
+            held=self._waiting(State.HELD, name),
+            quarantined=[
+                Waiting(bad.id or "", "", bad.reason, f"{name}:{bad.line}")
+                for bad in self._intake.quarantined
+            ],
+            waiting=self._blocked(name),
+            hosts=hosts,
+            problems=problems,
+            queue_depth=self._queue.depth,
+            free_gpus=list(free),
+            disk_free_gb=disk_free(self._context.paths.results) / _GIB,
+            columns=columns,
+            notices=notices,
+            unfenced=not self._context.settings.doors,
+            picture=PICTURE if os.path.exists(self._context.paths.output(PICTURE)) else "",
+        )
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Write report.md and status.json; OSError where the share does not take them."""
+        make_dirs(self._context.files, self._context.paths.out)
+        self._write(REPORT, report_md(snapshot).encode())
+        self._write(STATUS, status_json(snapshot))
+
+    def plot(self) -> None:
+        """Start drawing progress.svg in a process of its own, where there is something new to draw."""
+        if self._plotter or self._plotted == self._recorded or not len(self.leaderboard):
+            return
+        self._plotted = self._recorded
+        make_dirs(self._context.files, self._context.paths.out)
+        source = self._context.paths.output(".progress.json")
+        with open(source, "wb") as stream:
+            stream.write(plot_input(self.leaderboard, self._report.title))
+        null = os.open(os.devnull, os.O_RDWR)
+        target = self._context.paths.output(PICTURE)
+        argv = [sys.executable, "-m", "orze.report.plots", source, target]
+        try:
+            self._plotter = os.posix_spawn(
+                sys.executable,
+                argv,
+                {**os.environ, "PYTHONPATH": _code_root()},
+                file_actions=[(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)],
+            )
+        finally:
+            os.close(null)
+
+    @property
+    def plotting(self) -> bool:
+        """Whether the picture is being drawn."""
+        return bool(self._plotter)
+
+    def child_ended(self, pid: int, status: int) -> bool:
+        """A child process of the daemon has ended; returns whether there is a new picture for people."""
+        if pid != self._plotter:
+            return False
+        self._plotter = 0
+        if status == 0:
+            self._face(PICTURE)
+        return status == 0
+
+    def _write(self, name: str, data: bytes) -> None:
+        self._context.files.replace(self._context.paths.output(name), data)
+        self._face(name)
+
+    def _face(self, name: str) -> None:
+        path, target = self._context.paths.face(name), f".orze/out/{name}"
+        try:
+            if os.readlink(path) == target:
+                return
+        except FileNotFoundError:
+            pass
+        except OSError:  # a plain farm wrote a file of this name
+            shutil.move(path, path + ".before-orze")
+        self._context.files.symlink(target, path)
+
+    def _with_cells(self, ranked: Ranked, columns: Sequence[Column]) -> Ranked:
+        home = self._context.paths.idea(ranked.result.idea_id).home
+        cells = read_cells(columns, ranked.result.metrics, home)
+        return Ranked(ranked.rank, ranked.value, ranked.note, ranked.result, cells)
+
+    def _default_columns(self) -> list[Column]:
+        """The numbers that the best result has, besides the one that ranks."""
+        best = self.leaderboard.best()
+        primary = self.leaderboard.primary
+        if best is None:
+            return []
+        names = [
+            name
+            for name, value in best.result.metrics.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        ]
+        return [Column(name) for name in names if not primary or name != primary.name][:_DEFAULT_COLUMNS]
+
+    def _running(self) -> list[Running]:
+        now = self._context.clock.wall()
+        return [
+            Running(
+                attempt.idea_id,
+                self._queue.title(attempt.idea_id),
+                attempt.state,
+                attempt.host,
+                attempt.gpu,
+                max(0.0, now - attempt.since),
+                attempt.number,
+                self._attempts.last_metrics(attempt),
+            )
+            for attempt in sorted(self._attempts, key=lambda attempt: attempt.since)
+            if attempt.claimed
+        ]
+
+    def _waiting(self, state: State, name: str) -> list[Waiting]:
+        found = []
+        for idea_id in self._queue.by_state[state]:
+            entry = self._queue.get(idea_id)
+            if entry:
+                where = f"{name}:{entry.idea.line}" if entry.idea else ""
+                found.append(Waiting(idea_id, self._queue.title(idea_id), entry.reason, where))
+            if len(found) >= _SHOWN:
+                break
+        return found
+
+    def _blocked(self, name: str) -> list[Waiting]:
+        found = []
+        for idea_id in self._queue.blocked():
+            entry = self._queue.get(idea_id)
+            if entry and entry.idea:
+                found.append(Waiting(idea_id, entry.idea.title, entry.reason, f"{name}:{entry.idea.line}"))
+            if len(found) >= _SHOWN:
+                break
+        return found
+
+
+def disk_free(path: str) -> float:
+    """Bytes that an ordinary user may still write where `path` lies."""
+    status = os.statvfs(path)
+    return float(status.f_bavail * status.f_frsize)
+
+
+def _code_root() -> str:
+    here = os.path.dirname(os.path.abspath(__file__))
+    return os.path.dirname(os.path.dirname(here))
+
+
+def _result(idea_id: str, title: str, state: State, facts: Facts, order: int) -> Result:
+    metrics = facts.get("metrics")
+    return Result(
+        idea_id=idea_id,
+        title=title,
+        state=state,
+        cause=str(facts["cause"]) if facts.get("cause") else None,
+        error=str(facts["error"]) if facts.get("error") else None,
+        host=str(facts.get("host", "")),
+        gpu=str(facts.get("gpu", "")),
+        attempt=int(facts.get("attempt", 1)),
+        finished_at=float(facts.get("at", 0.0)),
+        seconds=float(facts.get("seconds", 0.0)),
+        metrics=metrics if isinstance(metrics, dict) and state in SUCCEEDED else {},
+        order=order,
+    )

@@ -1,0 +1,184 @@
+"""The slots of this host: which are free now, and what is told of the cards they are on."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+
+import psutil
+
+from orze.config.schema import Settings
+from orze.farm.view import SlotView
+from orze.gpu import locks
+from orze.gpu.inventory import Card, Inventory
+from orze.gpu.select import busy_reason, select
+from orze.gpu.slots import Slot, lock_directory, lock_path, make_slots, taken_ordinals
+from orze.report.model import CardRow
+
+_STALE = 5.0  # seconds after which a reading of the cards says nothing any more
+
+
+class Cards:
+    """The cards of this host and the slots on them.
+
+    NVML can hang with its driver, so it is asked in a thread of its own: a card whose reading is old is
+    unknown, and unknown is not free.
+
+    Args:
+        settings: for this host.
+        environ: where CUDA_VISIBLE_DEVICES limits what may be used.
+        steady: the clock, in seconds.
+        ready: called from the thread when a reading is there.
+
+    Raises:
+        GpuError: a card was asked for that is not there.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        steady: Callable[[], float],
+        ready: Callable[[], None],
+    ) -> None:
+        self._threshold = settings.gpu_mem_threshold
+        self._steady = steady
+        self._ready = ready
+        self._inventory = Inventory()
+        wanted = not (settings.gpus or "").startswith("cpu")
+        self._cards = self._inventory.probe() if wanted else []
+        self._probed = steady()
+        self._probing = False
+        self._error = ""
+        selection = select(
+            self._cards,
+            settings.gpus,
+            environ.get("CUDA_VISIBLE_DEVICES"),
+            os.cpu_count() or 1,
+            order=environ.get("CUDA_DEVICE_ORDER"),
+            absent=self._inventory.absent,
+            fault=self._inventory.fault,
+        )
+        self.notices = selection.notices
+        self.slots = make_slots(selection, self._cards, settings.slots_per_gpu)
+        self._by_name = {slot.name: slot for slot in self.slots}
+        self._scope = str(settings.results_dir)
+        self._directory = lock_directory()
+
+    @property
+    def cards_at_most(self) -> int:
+        """How many cards one idea can have here."""
+        return len({slot.uuid or slot.name for slot in self.slots})
+
+    @property
+    def driver(self) -> str | None:
+        """The version of the NVIDIA driver; None where there is none."""
+        return self._inventory.driver
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether the slots are on cards, which must be read before anything starts on them."""
+        return any(slot.uuid for slot in self.slots)
+
+    def slot(self, name: str) -> Slot:
+        """The slot of this name."""
+        return self._by_name[name]
+
+    def lock_of(self, slot: Slot) -> str:
+        """The lock file of a slot."""
+        return lock_path(slot, self._directory, self._scope)
+
+    def ask(self) -> None:
+        """Have the cards read anew, in the background; `ready` is called when they are."""
+        if self.has_gpus and not self._probing:
+            self._probing = True
+            threading.Thread(target=self._probe, daemon=True).start()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the last reading is young enough to start something by it."""
+        return not self.has_gpus or self._steady() - self._probed < _STALE
+
+    def views(self, taken: Mapping[str, str]) -> tuple[SlotView, ...]:
+        """The slots, and why each is busy.
+
+        Args:
+            taken: slots that attempts of this host have, and by which idea.
+        """
+        by_uuid = {card.uuid: card for card in self._cards}
+        return tuple(
+            SlotView(slot.name, slot.uuid or slot.name, self._busy(slot, by_uuid, taken))
+            for slot in self.slots
+        )
+
+    def rows(self, taken: Mapping[str, str]) -> tuple[CardRow, ...]:
+        """What the report tells of the cards."""
+        by_uuid = {card.uuid: card for card in self._cards}
+        rows = []
+        for slot in self.slots:
+            card = by_uuid.get(slot.uuid or "")
+            state = taken.get(slot.name) or self._unusable(slot, by_uuid) or "free"
+            used, total = (card.memory_used_mib, card.memory_total_mib) if card else (None, None)
+            rows.append(CardRow(slot.name, card.name if card else "CPU slot", state, used, total))
+        return tuple(rows)
+
+    def problems(self) -> list[str]:
+        """Cards that are out of use, each with the driver's word."""
+        chosen = {slot.uuid for slot in self.slots}
+        bad = [card for card in self._cards if card.error and (card.uuid in chosen or not card.uuid)]
+        return [f"GPU {card.index} is out of use: {card.error}" for card in bad] + (
+            [self._error] if self._error else []
+        )
+
+    def _busy(self, slot: Slot, by_uuid: Mapping[str, Card], taken: Mapping[str, str]) -> str:
+        if slot.name in taken:
+            return f"runs {taken[slot.name]}"
+        try:
+            if locks.is_taken(self.lock_of(slot)):
+                return "taken by another farm, or by an attempt that is just ending"
+        except OSError as error:
+            return f"its lock cannot be read: {error.strerror}"
+        return self._unusable(slot, by_uuid)
+
+    def _unusable(self, slot: Slot, by_uuid: Mapping[str, Card]) -> str:
+        if slot.uuid is None:
+            return ""
+        if not self.fresh:
+            return "unknown: the driver has not answered yet"
+        card = by_uuid.get(slot.uuid)
+        if card is None:
+            return "unknown: the card is gone"
+        return busy_reason(card, ours=_ours(card), threshold_mib=self._threshold) or self._crowded(slot)
+
+    def _crowded(self, slot: Slot) -> str:
+        """A farm with more slots a card may have taken one that this one does not count."""
+        allowed = {other.ordinal for other in self.slots if other.uuid == slot.uuid}
+        try:
+            beyond = taken_ordinals(slot.uuid or "", self._directory) - allowed
+        except OSError as error:
+            return f"its lock cannot be read: {error.strerror}"
+        return "shared with another farm" if beyond else ""
+
+    def _probe(self) -> None:
+        try:
+            self._cards = self._inventory.probe()
+            self._error = ""
+            self._probed = self._steady()
+        except Exception as error:  # noqa: BLE001 - whatever the driver does, the farm goes on without the cards
+            self._error = f"the GPUs cannot be read: {type(error).__name__}: {error}"
+        self._probing = False
+        self._ready()
+
+
+def _ours(card: Card) -> set[int]:
+    """The processes on a card that are known to belong to attempts; any doubt makes one foreign."""
+    found = set()
+    for pid, _ in card.processes or ():
+        try:
+            if "ORZE_ATTEMPT" in psutil.Process(pid).environ():
+                found.add(pid)
+        except (psutil.Error, OSError):
+            continue
+    return found

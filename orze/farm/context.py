@@ -1,0 +1,53 @@
+"""What a daemon is made of: settings, paths, clocks and identity, fixed for its life."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from orze.config.schema import Settings
+from orze.core.clock import Clock, SystemClock
+from orze.core.files import Files, RealFiles
+from orze.core.identity import Machine, start_time, this_machine
+from orze.core.paths import FarmPaths
+
+
+@dataclass(frozen=True)
+class Context:
+    """One daemon.
+
+    Attributes:
+        settings: in force on this host.
+        token: this daemon's, for its heartbeat and the leader chain.
+        frame: what its records say of host and process.
+        attribute_cache: seconds for which the mount may show old directories (C).
+    """
+
+    settings: Settings
+    paths: FarmPaths
+    files: Files
+    clock: Clock
+    machine: Machine
+    token: str
+    frame: dict[str, object]
+    attribute_cache: float
+
+    @property
+    def steal(self) -> float:
+        """Seconds of silence after which another host's attempt is taken over (S)."""
+        return self.settings.lease.steal
+
+
+def make_context(settings: Settings, attribute_cache: float) -> Context:
+    """The context of a daemon in this process."""
+    machine = this_machine()
+    return Context(
+        settings=settings,
+        paths=FarmPaths(str(settings.results_dir)),
+        files=RealFiles(),
+        clock=SystemClock(),
+        machine=machine,
+        token=machine.new_token(),
+        frame=machine.frame(os.getpid(), start_time(os.getpid()) or 0),
+        attribute_cache=attribute_cache,
+    )

@@ -1,0 +1,343 @@
+"""The daemon: one loop that observes, decides, acts and reports.
+
+A cycle is `look` (leader chain, journal, heartbeats, ideas.md, results/), `decide` (pure), `act` (claim and
+launch, reap, lead) and `show`. It is woken by keepers, files and signals; the poll interval is only the
+fallback. Nothing in it waits for a child.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+from collections.abc import Callable, Mapping
+
+from orze.core.identity import lives
+from orze.core.states import State
+from orze.farm.assembly import Assembly
+from orze.farm.attempts import Attempt
+from orze.farm.board import disk_free
+from orze.farm.context import Context
+from orze.farm.decide import Campaign, Depose, Effect, Launch, Reap, decide
+from orze.farm.follow import Follower
+from orze.farm.show import Show
+from orze.farm.starter import Refusal
+from orze.farm.view import Candidate, View
+
+_LOG = logging.getLogger("orze")
+_GIB = 1 << 30
+_CANDIDATES = 64
+_SWEEP = 60.0  # seconds between two listings of results/
+_AGAIN = 0.1  # seconds until something that is under way is looked at again
+_CARD_LOOK = 1.0  # seconds until a card that is not free is looked at again
+_ENOUGH = 3  # the Ctrl-C that ends even the wait for stopping attempts
+
+
+class Daemon:
+    """One host's daemon.
+
+    Args:
+        context: who and where.
+        environ: the environment of the training scripts.
+        once: each slot starts one idea at most, and `run` returns when they have ended.
+
+    Raises:
+        GpuError: a card was asked for that is not there.
+        ConfigError: the interpreter of the scripts is not there.
+        OSError: the share did not answer at the start.
+    """
+
+    def __init__(self, context: Context, environ: Mapping[str, str], *, once: bool = False) -> None:
+        self._context = context
+        self._clock = context.clock
+        self._once = once
+        self.members = Assembly(context, environ)
+        self._starter = self.members.starter(started=self._on_started, refused=self._on_refused)
+        self.show = Show(context, self.members)
+        self._follower = Follower(self.members, self.show)
+        self._served: set[str] = set()
+        self._offers: dict[str, float] = {}
+        self._next_sweep = 0.0
+        self._swept = (-1, 0.0)
+        self._leader_dead = False
+        self._wake_at = 0.0
+
+    def begin(self) -> None:
+        """Show this daemon to the others, and read what there is."""
+        self.members.hosts.begin()
+        self.read(alive=self.members.hosts.renew)
+
+    def read(self, alive: Callable[[], None] | None = None, *, whole: bool = False) -> None:
+        """Read everything there is, without a part in anything.
+
+        Args:
+            alive: called between the steps of a long reading.
+            whole: also wait until the last section of ideas.md counts as whole.
+        """
+        m = self.members
+        m.leadership.refresh()
+        m.journal.follow()
+        self._follow_journal()
+        m.intake.read()
+        while m.intake.behind or (whole and m.intake.due() is not None):
+            if alive:
+                alive()
+            if not m.intake.behind:
+                m.events.wait((m.intake.due() or 0.0) - self._clock.steady())
+            m.intake.read()
+        self._follower.look()
+
+    @property
+    def ended(self) -> tuple[int, int]:
+        """How many attempts that it started succeeded, and how many failed."""
+        return self._follower.succeeded, self._follower.failed
+
+    def run(self) -> None:
+        """Cycle until told to stop, or with `once` until what was started has ended."""
+        m = self.members
+        while not (m.events.terminated or m.events.interrupts):
+            self.cycle()
+            if self._once and self._is_through():
+                return
+            self._starter.refill()
+            m.events.wait(self._pause())
+            self._wait_for_children()
+
+    def cycle(self) -> None:
+        """Once around."""
+        m = self.members
+        self._wake_at = float("inf")
+        self._look()
+        for effect in decide(self._view()):
+            self._act(effect)
+        if m.leadership.mine:
+            with m.problems.guard("writing the journal"):
+                m.steward.step()
+                self._follow_journal()
+            m.problems.show("inbox", m.steward.problems)
+            with m.problems.guard("cleaning up"):
+                self._wake_at = 0.0 if m.cleanup.step() else self._wake_at
+        self.show.after_cycle(self._taken())
+
+    def leave(self) -> None:
+        """Go, and leave the attempts running."""
+        m = self.members
+        self._starter.close()
+        m.events.close()
+        with m.problems.guard("leaving"):
+            if m.leadership.mine:
+                m.leadership.resign()
+            m.hosts.end()
+
+    def stop_attempts(self) -> list[str]:
+        """Tell every keeper of this machine to save, stop and requeue; returns the ideas."""
+        here = self.members.attempts.here()
+        for attempt in here:
+            os.kill(attempt.pid, signal.SIGTERM)
+        return [attempt.idea_id for attempt in here]
+
+    def wait_for_attempts(self) -> None:
+        """Wait until the attempts of this machine have ended; their keepers keep to the grace."""
+        m = self.members
+        while m.attempts.here() and m.events.interrupts < _ENOUGH:
+            m.events.wait(_AGAIN)
+            self._wait_for_children()
+            with m.problems.guard("watching attempts"):
+                self._follower.look()
+
+    # ---- look
+
+    def _look(self) -> None:
+        m = self.members
+        with m.problems.guard("renewing the heartbeat"):
+            m.hosts.renew()
+        with m.problems.guard("reading the leader chain"):
+            m.leadership.refresh()
+        with m.problems.guard("reading the journal"):
+            m.journal.follow()
+            self._follow_journal()
+        with m.problems.guard("watching attempts"):
+            self._follower.look()
+            self._judge_daemons()
+        with m.problems.guard("reading ideas.md"):
+            if m.intake.read():
+                self.show.changed()
+        with m.problems.guard("looking through results"):
+            self._sweep()
+        m.problems.show("cards", m.cards.problems())
+        self._offer_again()
+
+    def _follow_journal(self) -> None:
+        m = self.members
+        changed, outcomes = m.journal.fold.drain()
+        for idea_id in changed:
+            known = m.journal.fold.ideas[idea_id]
+            m.queue.set_known(idea_id, known)
+            if known.outcome is None:
+                m.board.drop(idea_id)
+        m.board.take(outcomes)
+        if changed:
+            self.show.changed()
+
+    def _judge_daemons(self) -> None:
+        m = self.members
+        leader = m.leadership.fold.token
+        others = m.attempts.daemons if m.leadership.mine else set[str]()
+        others = (others | {leader}) - {self._context.token, ""}
+        dead = m.hosts.dead(others, m.attempts.daemons) | self._dead_leader_here()
+        self._leader_dead = leader in dead
+        for token in dead if m.leadership.mine else ():
+            m.hosts.bury(token)
+
+    def _dead_leader_here(self) -> set[str]:
+        """A leader of this machine is judged by its process, at once."""
+        lead = self.members.leadership.fold
+        here = lead.token and self._context.machine.sees(lead.lead)
+        return {lead.token} if here and not lives(int(lead.lead["pid"]), int(lead.lead["start"])) else set()
+
+    def _sweep(self) -> None:
+        """The leader lists results/ now and then: what plain farms and people did there, what was removed."""
+        now = self._clock.steady()
+        if not self.members.leadership.mine or now < self._next_sweep:
+            return
+        settled = 2 * self._context.settings.poll
+        self._next_sweep = now + min(_SWEEP, settled)
+        mtime = self._context.files.stat(self._context.paths.results).st_mtime_ns
+        if mtime != self._swept[0]:
+            self._swept = (mtime, now)
+        elif now - self._swept[1] > settled:
+            return
+        if self.members.settler.sweep():
+            self.show.changed()
+
+    def _offer_again(self) -> None:
+        now = self._clock.steady()
+        for idea_id in [idea_id for idea_id, at in self._offers.items() if at <= now]:
+            del self._offers[idea_id]
+            self.members.queue.offer_again(idea_id)
+        self._wake_at = min([self._wake_at, *self._offers.values()])
+
+    # ---- decide
+
+    def _view(self) -> View:
+        m = self.members
+        ready = tuple(
+            Candidate(idea.id, int(idea.priority), idea.gpus) for idea in m.queue.ready(_CANDIDATES)
+        )
+        if ready and not m.cards.fresh:
+            m.cards.ask()
+        slots = m.cards.views(self._taken()) if ready else ()
+        if any(slot.busy and not slot.busy.startswith("runs") for slot in slots):
+            self._wake_at = min(self._wake_at, self._clock.steady() + _CARD_LOOK)
+        return View(
+            slots=tuple(slot for slot in slots if not (self._once and slot.name in self._served)),
+            ready=ready,
+            paused=self._paused(),
+            turn=random.randrange(1 << 30),  # noqa: S311 - it spreads hosts over the queue, it guards nothing
+            farm_slots=self.show.farm_slots(),
+            leads=m.leadership.mine,
+            leader=m.leadership.fold.token,
+            leader_dead=self._leader_dead,
+            dead=tuple(m.attempts.dead),
+        )
+
+    def _taken(self) -> dict[str, str]:
+        """Slots of this host that attempts have, running or in preparation."""
+        taken = self._starter.taken
+        for attempt in self.members.attempts.here():
+            taken |= dict.fromkeys(attempt.slots, attempt.idea_id)
+        return taken
+
+    def _paused(self) -> str:
+        limit = self._context.settings.min_disk_gb
+        free = disk_free(self._context.paths.results) / _GIB if limit else 0.0
+        text = f"launches pause: {free:.1f} GB free in results, min_disk_gb is {limit:g}"
+        low = bool(limit) and free < limit
+        self.members.problems.show("disk", [text] if low else [])
+        return text if low else ""
+
+    # ---- act
+
+    def _act(self, effect: Effect) -> None:
+        m = self.members
+        match effect:
+            case Launch():
+                with m.problems.guard("starting attempts"):
+                    self._starter.launch(effect)
+            case Reap():
+                with m.problems.guard("reaping lost attempts"):
+                    again = 0.0 if self._follower.reap(effect.dead) else self._clock.steady() + _AGAIN
+                    self._wake_at = min(self._wake_at, again)
+            case Depose():
+                with m.problems.guard("deposing a dead leader"):
+                    m.leadership.depose(effect.token)
+                    m.hosts.bury(effect.token)
+            case Campaign():
+                with m.problems.guard("electing a leader"):
+                    self._campaign()
+
+    def _campaign(self) -> None:
+        m = self.members
+        if m.leadership.campaign():
+            _LOG.info("this host leads: it writes the reports, registers ideas and reaps the dead")
+            m.intake.recheck()
+            self._next_sweep = 0.0
+            self._wake_at = 0.0
+
+    def _on_started(self, attempt: Attempt) -> None:
+        m = self.members
+        m.queue.set_running(attempt.idea_id, State.CLAIMED)
+        self._follower.started.add(attempt.token)
+        self._served.update(attempt.slots)
+        self._wake_at = 0.0
+        self.show.changed()
+        title = m.queue.title(attempt.idea_id)
+        _LOG.info("%s starts on %s (attempt %d): %s", attempt.idea_id, attempt.gpu, attempt.number, title)
+
+    def _on_refused(self, refusal: Refusal) -> None:
+        m = self.members
+        _LOG.debug("%s is not started: %s", refusal.idea_id, refusal.why)
+        self._offers[refusal.idea_id] = self._clock.steady() + refusal.wait
+        m.queue.defer(refusal.idea_id, refusal.why)
+        if refusal.fold is None:
+            return
+        if refusal.fold.running:
+            m.attempts.watch_chain(refusal.idea_id, refusal.fold)
+        elif refusal.fold.end:
+            m.settler.settle(refusal.idea_id, refusal.fold)
+
+    # ---- wait
+
+    def _pause(self) -> float:
+        m = self.members
+        now = self._clock.steady()
+        times = [self._wake_at, m.hosts.next_beat(), now + self._context.settings.poll, self.show.due()]
+        if (due := m.intake.due()) is not None:
+            times.append(due)
+        return 0.0 if m.intake.behind else max(0.0, min(times) - now)
+
+    def _is_through(self) -> bool:
+        """With `once`: nothing runs that was started here, and nothing more can be."""
+        m = self.members
+        open_slots = [slot for slot in m.cards.slots if slot.name not in self._served]
+        waiting = m.intake.behind or m.intake.due() is not None or self._starter.taken
+        if self._follower.started or waiting:
+            return False
+        more = bool(open_slots) and any(True for _ in m.queue.ready(1))
+        return not more or self._once_is_blocked()
+
+    def _once_is_blocked(self) -> bool:
+        """Every slot that is left is busy with what is not ours."""
+        busy = [
+            slot.busy for slot in self.members.cards.views(self._taken()) if slot.name not in self._served
+        ]
+        return all(busy) and self.members.cards.fresh
+
+    def _wait_for_children(self) -> None:
+        """Collect children that have ended: keepers, and whoever drew the picture."""
+        try:
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                self.show.child_ended(*ended)
+        except ChildProcessError:
+            return

@@ -1,0 +1,126 @@
+"""Follows the attempts of the farm to their ends, and brings what became of them to queue and journal."""
+
+from __future__ import annotations
+
+import logging
+
+from orze.core.states import SUCCEEDED, State
+from orze.farm.assembly import Assembly
+from orze.farm.attempts import Attempt
+from orze.farm.show import Show
+from orze.farm.view import Dead
+
+_LOG = logging.getLogger("orze")
+
+
+class Follower:
+    """One daemon's view of what runs.
+
+    Attributes:
+        started: tokens of the attempts that this daemon started and that have not ended.
+        succeeded, failed: how many of those ended so.
+    """
+
+    def __init__(self, members: Assembly, show: Show) -> None:
+        self._members = members
+        self._show = show
+        self._watched: dict[int, str] = {}
+        self.started: set[str] = set()
+        self.succeeded = self.failed = 0
+
+    def look(self) -> None:
+        """List the heartbeats, and take in what ended; OSError where the share did not answer."""
+        m = self._members
+        changes = m.attempts.look(judge=m.leadership.mine)
+        for attempt in changes.appeared:
+            self._on_appeared(attempt)
+        for idea_id in changes.ended:
+            self._settle(idea_id, "")
+        for dead in [dead for dead in m.attempts.dead if dead.here]:
+            if self._settle(dead.idea_id, dead.token):
+                self._forget(dead)
+                m.attempts.dead.remove(dead)
+        for attempt in m.attempts.here():
+            if attempt.pidfd not in self._watched:
+                self._watched[attempt.pidfd] = attempt.token
+                if attempt.token not in self.started:
+                    _LOG.info("%s runs on %s already (attempt %d): adopted", *_named(attempt))
+                m.events.on_readable(attempt.pidfd, _nothing)
+
+    def _on_appeared(self, attempt: Attempt) -> None:
+        m = self._members
+        entry = m.queue.get(attempt.idea_id)
+        if entry and entry.known and entry.known.outcome:
+            m.journal.fold.assume(attempt.idea_id, None)  # whatever the journal has seen, it runs again
+            m.board.drop(attempt.idea_id)
+            if m.leadership.mine:
+                m.steward.reopen(attempt.idea_id)
+        m.queue.set_running(attempt.idea_id, State.CLAIMED)
+        self._show.changed()
+
+    def _settle(self, idea_id: str, token: str) -> bool:
+        """See what became of an attempt that is not at work any more.
+
+        Args:
+            token: the attempt's; empty where only its heartbeat was seen to be gone.
+
+        Returns:
+            False where the chain says that it still runs: its keeper died without a last record.
+        """
+        m = self._members
+        self._show.changed()
+        try:
+            _, fold = m.attempts.chain(idea_id)
+        except FileNotFoundError:
+            m.queue.set_running(idea_id, None)
+            return True
+        if fold.running and fold.token == (token or fold.token):
+            m.attempts.watch_chain(idea_id, fold)
+            return False
+        m.settler.settle(idea_id, fold)
+        if token in self.started:
+            self.started.discard(token)
+            self.succeeded += fold.state in SUCCEEDED
+            self.failed += fold.state not in SUCCEEDED and fold.end is not None
+        return True
+
+    def _forget(self, dead: Dead) -> None:
+        """An attempt of this machine has ended, and its chain says how: nothing of it may stay."""
+        m = self._members
+        for descriptor in [fd for fd, token in self._watched.items() if token == dead.token]:
+            m.events.forget(descriptor)
+            del self._watched[descriptor]
+        m.attempts.forget(dead.token)
+
+    def reap(self, dead: Dead) -> bool:
+        """Do the next step towards the LOST of a dead attempt.
+
+        Returns:
+            False where it is to be tried again in a moment.
+        """
+        m = self._members
+        try:
+            chain, fold = m.attempts.chain(dead.idea_id)
+        except FileNotFoundError:
+            m.reaper.clean(dead)
+            m.queue.set_running(dead.idea_id, None)
+            self._forget(dead)
+            return True
+        held = fold.token == dead.token
+        if not m.reaper.reap(dead, chain, fold):
+            return False
+        if held:
+            host = (fold.claim or {}).get("host", "?")
+            _LOG.warning("%s: attempt %d on %s is lost; queued again", dead.idea_id, fold.attempt, host)
+        self._forget(dead)
+        m.settler.settle(dead.idea_id, fold)
+        self._show.changed()
+        return True
+
+
+def _named(attempt: Attempt) -> tuple[str, str, int]:
+    return attempt.idea_id, attempt.gpu, attempt.number
+
+
+def _nothing() -> None:
+    """A keeper has ended: the wake-up is all that is needed."""

@@ -1,0 +1,120 @@
+"""The daemons of the farm: this one's sign of life and what it tells of itself, and those of the others."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from orze.coord.heartbeat import Beat, Watch
+from orze.coord.record import decode
+from orze.core.files import make_dirs
+from orze.farm.attempts import DAEMON
+from orze.farm.context import Context
+from orze.report.model import CardRow, HostRow
+
+_LIMIT = 1 << 20
+
+
+class Hosts:
+    """Keeps this daemon's heartbeat, and judges those of others."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._lease = context.settings.lease
+        self._beat = Beat(context.files, context.paths.heartbeat(DAEMON, context.token), context.clock)
+        self._watch = Watch(
+            context.files,
+            context.clock,
+            steal=context.steal,
+            gap=max(context.steal / 2, 3 * self._lease.heartbeat),
+        )
+        self._told = b""
+        self._seen: dict[str, dict[str, Any]] = {}
+
+    def begin(self) -> None:
+        """Make the heartbeat; nothing else may be said in this daemon's name before."""
+        make_dirs(self._context.files, self._context.paths.hosts)
+        self._beat.begin()
+
+    def renew(self) -> None:
+        """Count on, if it is time; a heartbeat that somebody removed is made again."""
+        if self._context.clock.steady() < self.next_beat():
+            return
+        try:
+            self._beat.renew()
+        except FileNotFoundError:
+            self._beat.begin()
+
+    def next_beat(self) -> float:
+        """The steady time of the next renewal."""
+        return self._beat.renewed + self._lease.heartbeat
+
+    def end(self) -> None:
+        """This daemon leaves."""
+        self._beat.end()
+        self._context.files.unlink(self._context.paths.host(self._context.token))
+
+    def tell(self, *, cards: tuple[CardRow, ...], running: int, free: int) -> None:
+        """Say what this host has and does, if that is other than what was said last."""
+        about = {
+            "name": self._context.machine.host,
+            "machine": self._context.machine.machine_id,
+            "boot": self._context.machine.boot,
+            "cards": [
+                [row.key, row.name, row.state, row.memory_used_mib, row.memory_total_mib] for row in cards
+            ],
+            "running": running,
+            "free": free,
+        }
+        data = json.dumps(about).encode()
+        if data != self._told:
+            self._context.files.replace(self._context.paths.host(self._context.token), data)
+            self._told = data
+
+    def dead(self, tokens: set[str], present: set[str]) -> set[str]:
+        """Which of these daemons are dead, by their heartbeats.
+
+        Args:
+            tokens: the daemons to look at.
+            present: those that the last listing of the heartbeats showed.
+        """
+        paths = {self._context.paths.heartbeat(DAEMON, token): token for token in tokens}
+        shown = {path for path, token in paths.items() if token in present}
+        return {paths[path] for path in self._watch.look(list(paths), shown)}
+
+    def bury(self, token: str) -> None:
+        """Remove what a dead daemon left."""
+        self._context.files.unlink(self._context.paths.host(token))
+        self._context.files.unlink(self._context.paths.heartbeat(DAEMON, token))
+
+    def rows(self, tokens: set[str], leader: str) -> list[HostRow]:
+        """What the living daemons tell of their hosts."""
+        rows = []
+        for token in tokens:
+            about = self._read(token)
+            if about is not None:
+                rows.append(_row(about, leader=token == leader))
+        return sorted(rows, key=lambda row: row.name)
+
+    def _read(self, token: str) -> dict[str, Any] | None:
+        try:
+            self._seen[token] = decode(self._context.files.read(self._context.paths.host(token), _LIMIT))
+        except (OSError, ValueError):
+            return self._seen.get(token)
+        return self._seen[token]
+
+
+def _row(about: dict[str, Any], *, leader: bool) -> HostRow:
+    cards = tuple(
+        CardRow(str(key), str(name), str(state), used, total)
+        for key, name, state, used, total in about.get("cards", ())
+    )
+    return HostRow(
+        name=str(about.get("name", "?")),
+        alive=True,
+        leader=leader,
+        cards=cards,
+        running=int(about.get("running", 0)),
+        free=int(about.get("free", 0)),
+        seen_s=0.0,
+    )

@@ -1,0 +1,129 @@
+"""Takes in ideas.md: what the file says now, and what the journal is to know of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+from orze.farm.context import Context
+from orze.farm.queue import Queue
+from orze.ideas.model import Idea
+from orze.ideas.parse import IdeaError, parse
+from orze.ideas.scan import Section
+from orze.ideas.source import IdeasSource, Quarantine, StaleSection
+
+SETTLING = 1.0  # seconds for which a file must be unchanged before its last section is taken as whole
+_BUDGET = 0.5  # seconds of one cycle that may go into reading new sections
+
+
+class Intake:
+    """Follows ideas.md into the queue.
+
+    Attributes:
+        quarantined: what cannot be accepted, by id or place.
+    """
+
+    def __init__(self, context: Context, queue: Queue) -> None:
+        self._context = context
+        self._queue = queue
+        self._source = IdeasSource(Path(context.settings.ideas_file), SETTLING, context.clock.steady)
+        self._name = context.settings.ideas_file.name
+        self._pending: deque[Section] = deque()
+        self._scanned: list[Quarantine] = []
+        self._bad: dict[str, Quarantine] = {}
+        self._present: dict[str, str] = {}
+        self._changed: set[str] = set()
+
+    @property
+    def behind(self) -> bool:
+        """Whether sections wait to be read: the next cycle should follow at once."""
+        return bool(self._pending)
+
+    @property
+    def quarantined(self) -> list[Quarantine]:
+        """What cannot be accepted, in the order of the file."""
+        return sorted([*self._scanned, *self._bad.values()], key=lambda bad: bad.line)
+
+    def due(self) -> float | None:
+        """The steady time at which the file wants another look; None where only a change does."""
+        return self._source.due()
+
+    def read(self) -> bool:
+        """Look at the file and take in what changed, for at most half a second.
+
+        Returns:
+            Whether anything changed.
+        """
+        update = self._source.poll()
+        if update is not None:
+            self._scanned = list(update.problems)
+            self._pending.extend(update.upserted)
+            for idea_id in update.removed:
+                self._remove(idea_id)
+        if not self._pending and update is None:
+            return False
+        until = self._context.clock.steady() + _BUDGET
+        while self._pending:
+            self._take(self._pending.popleft())
+            if self._context.clock.steady() > until:
+                break
+        return True
+
+    def section(self, idea: Idea) -> str | None:
+        """The text of an idea as the file has it; None where it changed a moment ago."""
+        try:
+            return self._source.read(idea.id)
+        except (StaleSection, OSError, KeyError):
+            return None
+
+    def changes(self) -> dict[str, list[list[str] | str]]:
+        """Parts for the journal: what this host, as leader, has to register, and what vanished or came back.
+
+        They are drained: whoever cannot write them calls `recheck`.
+        """
+        parts: dict[str, list[list[str] | str]] = {"register": [], "vanish": [], "restore": []}
+        for idea_id in sorted(self._changed):
+            entry = self._queue.get(idea_id)
+            known = entry.known if entry else None
+            sha = self._present.get(idea_id)
+            if sha is None:
+                if known and not known.vanished and not known.outcome:
+                    parts["vanish"].append(idea_id)
+                continue
+            if known and known.vanished:
+                parts["restore"].append(idea_id)
+            if known is None or known.sha != sha:
+                text = self.section(entry.idea) if entry and entry.idea else None
+                if text is None:
+                    continue
+                parts["register"].append([idea_id, sha, text])
+        self._changed.clear()
+        return {part: items for part, items in parts.items() if items}
+
+    def recheck(self) -> None:
+        """Compare everything with the journal again: this host has just become the leader."""
+        self._changed.update(self._present)
+        self._changed.update(self._queue.ids())
+
+    def _take(self, section: Section) -> None:
+        try:
+            text = self._source.read(section.id)
+            idea = parse(text, path=self._name, line=section.line)
+        except IdeaError as error:
+            self._present.pop(section.id, None)
+            self._bad[section.id] = Quarantine(section.id, self._name, error.line, error.reason)
+            self._queue.set_bad(section.id, f"{self._name}:{error.line}: {error.reason}")
+            return
+        except (StaleSection, KeyError, OSError):
+            return  # the file changed under the reading; its next version is on its way
+        self._bad.pop(section.id, None)
+        self._present[idea.id] = idea.sha
+        self._changed.add(idea.id)
+        self._queue.set_idea(idea.id, idea)
+
+    def _remove(self, idea_id: str) -> None:
+        self._bad.pop(idea_id, None)
+        self._present.pop(idea_id, None)
+        self._changed.add(idea_id)
+        self._queue.set_idea(idea_id, None)
+        self._queue.forget(idea_id)

@@ -1,0 +1,253 @@
+"""Every idea and where it stands, as one host sees it; what may run next is kept in order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from itertools import islice
+
+from orze.coord.journal import Known
+from orze.core.states import SUCCEEDED, TERMINAL, State
+from orze.ideas.model import Idea
+
+_LOOP_LIMIT = 1000  # links of an After chain that are followed to find a loop
+
+Order = tuple[int, int, str]
+
+
+class Entry:
+    """One idea.
+
+    Attributes:
+        idea: what the current file says; None where its section is gone or was never seen here.
+        bad: why its present section cannot be accepted; empty where it can.
+        known: what the journal says; None where it is not registered yet.
+        running: the state of the attempt that owns it, as far as this host knows; None where none does.
+        state, reason: where it stands, and why it does not run, as `Queue` last worked it out.
+    """
+
+    __slots__ = ("bad", "idea", "known", "reason", "running", "state")
+
+    def __init__(self) -> None:
+        self.bad = ""
+        self.idea: Idea | None = None
+        self.known: Known | None = None
+        self.running: State | None = None
+        self.state: State | None = None
+        self.reason = ""
+
+    @property
+    def order(self) -> Order:
+        """Its place among the ready ideas."""
+        return self.idea.order if self.idea else (0, 0, "")
+
+
+class Queue:
+    """The ideas of a farm for one host. Every change of one idea costs O(log n).
+
+    Args:
+        host: this host's name, for the ideas that say where they may run.
+        slots: how many cards one idea can have here at most.
+    """
+
+    def __init__(self, host: str, slots: int) -> None:
+        self._host = host
+        self._slots = slots
+        self._entries: dict[str, Entry] = {}
+        self._ready: list[Order] = []
+        self._ready_ids: set[str] = set()
+        self._blocked: dict[str, None] = {}
+        self._waiters: dict[str, set[str]] = {}
+        self._deferred: dict[str, str] = {}
+        self.counts: Counter[State] = Counter()
+        self.by_state: dict[State, dict[str, None]] = {state: {} for state in State}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, idea_id: object) -> bool:
+        return idea_id in self._entries
+
+    def get(self, idea_id: str) -> Entry | None:
+        """What is known of an idea."""
+        return self._entries.get(idea_id)
+
+    def ids(self) -> Iterable[str]:
+        """Every idea that was ever seen."""
+        return self._entries.keys()
+
+    def title(self, idea_id: str) -> str:
+        """Its title in the current file, or nothing."""
+        entry = self._entries.get(idea_id)
+        return entry.idea.title if entry and entry.idea else ""
+
+    def set_idea(self, idea_id: str, idea: Idea | None) -> None:
+        """The file has this idea now, or has it no longer."""
+        entry = self._entry(idea_id)
+        for other in entry.idea.after if entry.idea else ():
+            self._waiters.get(other, set()).discard(idea_id)
+        self._leave_ready(idea_id, entry)
+        entry.idea, entry.bad = idea, ""
+        for other in idea.after if idea else ():
+            self._waiters.setdefault(other, set()).add(idea_id)
+        self.touch(idea_id)
+
+    def set_bad(self, idea_id: str, reason: str) -> None:
+        """The file has a section of this id that cannot be accepted."""
+        self.set_idea(idea_id, None)
+        self._entry(idea_id).bad = reason
+        self.touch(idea_id)
+
+    def forget(self, idea_id: str) -> None:
+        """The file has no such section any more, and nobody else knows the idea."""
+        entry = self._entries.get(idea_id)
+        if entry and entry.idea is None and entry.known is None and entry.running is None:
+            self._count(idea_id, entry.state, None)
+            self._blocked.pop(idea_id, None)
+            del self._entries[idea_id]
+
+    def set_known(self, idea_id: str, known: Known) -> None:
+        """The journal says this of it."""
+        self._entry(idea_id).known = known
+        self.touch(idea_id)
+
+    def set_running(self, idea_id: str, state: State | None) -> None:
+        """An attempt owns it, or none does any more."""
+        entry = self._entry(idea_id)
+        if entry.running is not state:
+            entry.running = state
+            self.touch(idea_id)
+
+    def defer(self, idea_id: str, reason: str) -> None:
+        """Do not offer it until `offer_again`: its directory could not be claimed yet."""
+        self._deferred[idea_id] = reason
+        self.touch(idea_id)
+
+    def offer_again(self, idea_id: str) -> None:
+        """It may be tried again."""
+        if self._deferred.pop(idea_id, None) is not None:
+            self.touch(idea_id)
+
+    def ready(self, limit: int) -> Iterator[Idea]:
+        """The first ideas that may run on this host now, in order."""
+        for _, _, idea_id in islice(self._ready, limit):
+            idea = self._entries[idea_id].idea
+            if idea is not None:
+                yield idea
+
+    def blocked(self) -> Iterator[str]:
+        """Queued ideas that may not run now, each with its `reason`."""
+        return (idea_id for idea_id in self._blocked if idea_id in self._entries)
+
+    @property
+    def depth(self) -> int:
+        """How many ideas are queued, wherever they may run."""
+        return self.counts[State.QUEUED]
+
+    def touch(self, idea_id: str) -> None:
+        """Work out anew where an idea stands, and what waits for it."""
+        changed = [idea_id]
+        while changed:
+            current = changed.pop()
+            entry = self._entry(current)
+            before = entry.state
+            entry.state, entry.reason = self._standing(current, entry)
+            self._count(current, before, entry.state)
+            self._place(current, entry)
+            if before is not entry.state and _matters(before) != _matters(entry.state):
+                changed += self._waiters.get(current, ())
+
+    def _standing(self, idea_id: str, entry: Entry) -> tuple[State, str]:
+        known = entry.known
+        if known and known.outcome:
+            return known.outcome, ""
+        if entry.running:
+            return entry.running, ""
+        if known and known.withdrawn:
+            return State.WITHDRAWN, "withdrawn by an operator"
+        if known and known.held:
+            return State.HELD, known.held
+        if entry.bad:
+            return State.QUARANTINED, entry.bad
+        if entry.idea is None:
+            return State.HELD, "its section vanished from ideas.md; ask to restore or to withdraw it"
+        return self._waiting(idea_id, entry.idea)
+
+    def _waiting(self, idea_id: str, idea: Idea) -> tuple[State, str]:
+        for other in idea.after:
+            state = self._state(other)
+            if state is None:
+                return State.QUEUED, f"waits for {other}, which is not in ideas.md"
+            if state in TERMINAL and state not in SUCCEEDED:
+                return State.SKIPPED, f"its After {other} is {state}"
+            if state not in SUCCEEDED:
+                if self._leads_back(idea_id, other):
+                    return State.HELD, f"its After {other} waits for it in turn; change one of them"
+                return State.QUEUED, f"waits for {other}"
+        if idea_id in self._deferred:
+            return State.QUEUED, self._deferred[idea_id]
+        return State.QUEUED, self._unfit(idea)
+
+    def _unfit(self, idea: Idea) -> str:
+        if idea.hosts and not any(fnmatchcase(self._host, pattern) for pattern in idea.hosts):
+            return f"for hosts {', '.join(idea.hosts)}"
+        if idea.gpus > self._slots:
+            return f"needs {idea.gpus} cards; {self._host} has {self._slots}"
+        return ""
+
+    def _leads_back(self, idea_id: str, start: str) -> bool:
+        seen: set[str] = set()
+        open_ids = [start]
+        while open_ids and len(seen) < _LOOP_LIMIT:
+            current = open_ids.pop()
+            if current == idea_id:
+                return True
+            entry = self._entries.get(current)
+            if current not in seen and entry and entry.idea:
+                seen.add(current)
+                open_ids += entry.idea.after
+        return False
+
+    def _state(self, idea_id: str) -> State | None:
+        entry = self._entries.get(idea_id)
+        return entry.state if entry else None
+
+    def _entry(self, idea_id: str) -> Entry:
+        entry = self._entries.get(idea_id)
+        if entry is None:
+            entry = self._entries[idea_id] = Entry()
+        return entry
+
+    def _count(self, idea_id: str, before: State | None, after: State | None) -> None:
+        if before is after:
+            return
+        if before is not None:
+            self.counts[before] -= 1
+            self.by_state[before].pop(idea_id, None)
+        if after is not None:
+            self.counts[after] += 1
+            self.by_state[after][idea_id] = None
+
+    def _place(self, idea_id: str, entry: Entry) -> None:
+        if entry.state is State.QUEUED and entry.reason:
+            self._blocked[idea_id] = None
+        else:
+            self._blocked.pop(idea_id, None)
+        if entry.state is State.QUEUED and not entry.reason:
+            if idea_id not in self._ready_ids:
+                self._ready_ids.add(idea_id)
+                insort(self._ready, entry.order)
+        else:
+            self._leave_ready(idea_id, entry)
+
+    def _leave_ready(self, idea_id: str, entry: Entry) -> None:
+        if idea_id in self._ready_ids:
+            self._ready_ids.discard(idea_id)
+            del self._ready[bisect_left(self._ready, entry.order)]
+
+
+def _matters(state: State | None) -> tuple[bool, bool, bool]:
+    """What an idea that waits for one in this state can tell of it."""
+    return state is None, state in TERMINAL, state in SUCCEEDED

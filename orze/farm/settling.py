@@ -1,0 +1,135 @@
+"""What became of attempts: from their chains, or the files of a plain farm, to queue and journal."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from orze.attempt.projections import METRICS_FILE, project
+from orze.coord.chain import Chain
+from orze.coord.idea_chain import IdeaFold
+from orze.coord.journal import Journal
+from orze.coord.leader import Leadership
+from orze.core.states import SUCCEEDED, TERMINAL, State
+from orze.farm.attempts import Attempts
+from orze.farm.context import Context
+from orze.farm.outcomes import Facts, outcome_of, plain_outcome
+from orze.farm.queue import Queue
+from orze.farm.steward import Steward, number_of
+
+_LOG = logging.getLogger("orze")
+
+
+class Settler:
+    """Brings what the chains say into the queue, and into the journal where this host leads."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        queue: Queue,
+        attempts: Attempts,
+        journal: Journal,
+        leadership: Leadership,
+        steward: Steward,
+    ) -> None:
+        self._context = context
+        self._queue = queue
+        self._attempts = attempts
+        self._journal = journal
+        self._leadership = leadership
+        self._steward = steward
+
+    def settle(self, idea_id: str, fold: IdeaFold) -> None:
+        """An attempt of this idea is over, and this is what the chain says now."""
+        self._queue.set_running(idea_id, None)
+        outcome = outcome_of(fold)
+        if outcome is None:
+            failure = fold.last_failure
+            if failure and failure.get("attempt") == fold.attempt:
+                _LOG.warning("%s failed (%s): %s; queued again", idea_id, failure["cause"], failure["error"])
+            return
+        state, facts = outcome
+        if state in SUCCEEDED:
+            _LOG.info("%s is %s after %.0f s%s", idea_id, state, facts["seconds"], _first(facts))
+        else:
+            _LOG.warning("%s is %s (%s): %s", idea_id, state, facts["cause"], facts["error"])
+        self._note(idea_id, state, facts)
+
+    def sweep(self) -> bool:
+        """List results/ once, and look at what the journal does not know.
+
+        Returns:
+            Whether anything was found.
+
+        Raises:
+            OSError: the share did not answer.
+        """
+        names = {name for name in self._context.files.listdir(self._context.paths.results) if number_of(name)}
+        found = False
+        for idea_id in [
+            idea for state in TERMINAL for idea in self._queue.by_state[state] if idea not in names
+        ]:
+            found = self._removed(idea_id) or found
+        running = {attempt.idea_id for attempt in self._attempts}
+        for idea_id in names - running:
+            entry = self._queue.get(idea_id)
+            if not (entry and entry.known and entry.known.outcome):
+                found = self._inspect(idea_id) or found
+        return found
+
+    def _removed(self, idea_id: str) -> bool:
+        """Somebody removed the directory of a settled idea: that is how people ask for it to run again."""
+        entry = self._queue.get(idea_id)
+        if not (entry and entry.known and entry.known.outcome):
+            return False  # withdrawn, or skipped for what another did: it never had one
+        _LOG.info("%s: its directory was removed; queued again", idea_id)
+        self._steward.reopen(idea_id)
+        self._journal.fold.assume(idea_id, None)
+        self._queue.touch(idea_id)
+        return True
+
+    def _inspect(self, idea_id: str) -> bool:
+        try:
+            chain, fold = self._attempts.chain(idea_id)
+        except FileNotFoundError:
+            return self._inspect_plain(idea_id)
+        if fold.running:
+            self._attempts.watch_chain(idea_id, fold)
+            return False
+        if fold.end is None:
+            return False
+        self._show(idea_id, chain, fold)
+        self.settle(idea_id, fold)
+        return True
+
+    def _inspect_plain(self, idea_id: str) -> bool:
+        home = self._context.paths.idea(idea_id).home
+        if METRICS_FILE not in self._context.files.listdir(home):
+            return False
+        outcome = plain_outcome(home)
+        if outcome is None:
+            return False
+        self._note(idea_id, *outcome)
+        return True
+
+    def _show(self, idea_id: str, chain: Chain, fold: IdeaFold) -> None:
+        """The keeper may have died between its last record and what people read."""
+        idea = self._context.paths.idea(idea_id)
+        if not os.path.exists(idea.projection(METRICS_FILE)):
+            project(self._context.files, idea, chain, fold)
+
+    def _note(self, idea_id: str, state: State, facts: Facts) -> None:
+        if self._leadership.mine:
+            self._steward.note(idea_id, state, facts)
+        self._journal.fold.assume(idea_id, state)
+        self._queue.set_known(idea_id, self._journal.fold.ideas[idea_id])
+
+
+def _first(facts: Facts) -> str:
+    numbers = [
+        f"{name}={value:.4g}"
+        for name, value in facts.get("metrics", {}).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    return ": " + " ".join(numbers[:3]) if numbers else ""

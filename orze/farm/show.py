@@ -1,0 +1,106 @@
+"""Shows what is going on: this host to the others, and, where it leads, the farm to people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orze.farm.assembly import Assembly
+from orze.farm.context import Context
+from orze.report.model import HostRow, Snapshot
+
+_QUIET = 60.0  # seconds after which the report is written anew though nothing happened
+_BUSY = 1.0  # seconds between two reports while things happen
+
+
+class Show:
+    """Decides when to write what people and other hosts read, and writes it."""
+
+    def __init__(self, context: Context, members: Assembly) -> None:
+        self._context = context
+        self._members = members
+        self._changed = True
+        self._written = float("-inf")
+        self._cycles = 0
+        self._hosts: list[HostRow] = []
+        self._hosts_read = float("-inf")
+        self._free: list[str] = []
+
+    def changed(self) -> None:
+        """Something happened that the report tells."""
+        self._changed = True
+
+    def due(self) -> float:
+        """The steady time at which the next report wants to be written."""
+        if not self._members.leadership.mine:
+            return float("inf")
+        return self._written + (_BUSY if self._changed else _QUIET)
+
+    def farm_slots(self) -> int:
+        """Free slots of all hosts, about."""
+        return max(1, sum(host.free for host in self._hosts))
+
+    def after_cycle(self, taken: Mapping[str, str]) -> None:
+        """Tell the others about this host, and people about the farm, where it is time.
+
+        Args:
+            taken: slots of this host that attempts have.
+        """
+        m = self._members
+        self._cycles += 1
+        rows = m.cards.rows(taken)
+        self._free = [row.key for row in rows if row.state == "free"]
+        with m.problems.guard("telling of this host"):
+            m.hosts.tell(cards=rows, running=len(m.attempts.here()), free=len(self._free))
+        now = self._context.clock.steady()
+        if now >= self._hosts_read + _QUIET:
+            self._read_hosts(now)
+        if m.leadership.mine and now >= self.due():
+            with m.problems.guard("writing the report"):
+                self.write()
+            with m.problems.guard("drawing the picture"):
+                m.board.plot()
+
+    def write(self) -> None:
+        """Write the report now.
+
+        Raises:
+            OSError: the share does not take it.
+        """
+        self._written = self._context.clock.steady()
+        self._members.board.publish(self.snapshot())
+        self._changed = False
+
+    def snapshot(self) -> Snapshot:
+        """What the report tells, as of now."""
+        m = self._members
+        lead = m.leadership.fold
+        self._read_hosts(self._written)
+        self._refresh_states()
+        return m.board.snapshot(
+            iteration=self._cycles,
+            hosts=self._hosts,
+            leader=str(lead.lead.get("host", "")) if lead.token else "",
+            problems=sorted(m.problems, key=lambda problem: problem.since),
+            free=self._free,
+            notices=m.cards.notices,
+        )
+
+    def child_ended(self, pid: int, status: int) -> None:
+        """A child process has ended; the picture may be new."""
+        self._members.cleanup.child_ended(pid, status)
+        if self._members.board.child_ended(pid, status):
+            self._changed = True
+
+    def _read_hosts(self, now: float) -> None:
+        m = self._members
+        self._hosts_read = now
+        self._hosts = m.hosts.rows(m.attempts.daemons, m.leadership.fold.token)
+
+    def _refresh_states(self) -> None:
+        m = self._members
+        for attempt in [attempt for attempt in m.attempts if attempt.claimed]:
+            try:
+                m.attempts.refresh(attempt)
+            except OSError:
+                continue  # the state that was known is shown
+            m.queue.set_running(attempt.idea_id, attempt.state)

@@ -1,0 +1,144 @@
+"""What only the leading host does: register ideas, note outcomes, empty the inbox, apply requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from orze.coord import requests
+from orze.coord.journal import Journal
+from orze.coord.leader import Leadership
+from orze.core.states import State
+from orze.farm.applying import Applier
+from orze.farm.context import Context
+from orze.farm.intake import Intake
+from orze.farm.outcomes import Facts
+from orze.farm.queue import Queue
+from orze.ideas import inbox
+from orze.ideas.merge import MergeBlocked, append_sections, renumber
+from orze.ideas.parse import IdeaError
+from orze.ideas.scan import scan
+
+Parts = dict[str, list[Any]]
+
+
+class Steward:
+    """Writes the journal while this host leads. Every step may be done twice without harm.
+
+    Attributes:
+        problems: what it could not do, for people to see.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        journal: Journal,
+        leadership: Leadership,
+        queue: Queue,
+        intake: Intake,
+        applier: Applier,
+    ) -> None:
+        self._context = context
+        self._journal = journal
+        self._leadership = leadership
+        self._queue = queue
+        self._intake = intake
+        self._applier = applier
+        self._inbox = inbox.inbox_of(str(context.settings.ideas_file))
+        self._ideas_file = Path(context.settings.ideas_file)
+        self._outcomes: dict[str, tuple[State, Facts]] = {}
+        self._reopened: dict[str, None] = {}
+        self.problems: list[str] = []
+
+    def note(self, idea_id: str, state: State, facts: Facts) -> None:
+        """An outcome was seen: it goes into the journal with the next entry."""
+        self._reopened.pop(idea_id, None)
+        self._outcomes[idea_id] = (state, facts)
+
+    def reopen(self, idea_id: str) -> None:
+        """An outcome in the journal holds no more: the idea's directory was removed, or it was retried."""
+        self._outcomes.pop(idea_id, None)
+        self._reopened[idea_id] = None
+
+    def step(self) -> None:
+        """Write what is new, and do what was asked.
+
+        Raises:
+            OSError: the share did not answer; what was not written is written at the next step.
+        """
+        self.problems = []
+        parts: Parts = dict(self._intake.changes())
+        parts["outcomes"] = [[idea_id, *outcome] for idea_id, outcome in self._outcomes.items()]
+        parts["reopen"] = list(self._reopened)
+        entries = self._take_inbox(parts)
+        asked = requests.pending(self._context.files, self._context.paths.requests)
+        for request in asked:
+            self._applier.apply(request, parts)
+        if any(parts.values()):
+            self._write(parts)
+        self._outcomes.clear()
+        self._reopened.clear()
+        self._empty_inbox(entries)
+        for request in asked:
+            requests.remove(self._context.files, self._context.paths.requests, request)
+
+    def _write(self, parts: Parts) -> None:
+        written = False
+        try:
+            written = self._journal.write(self._leadership.fold.term, parts)
+        finally:
+            if not written:
+                self._intake.recheck()
+
+    def _take_inbox(self, parts: Parts) -> list[tuple[str, str, str]]:
+        """Give every waiting entry its id, for ever, and register it in the same record."""
+        entries: list[tuple[str, str, str]] = []
+        allocated = self._journal.fold.allocated
+        for uuid in inbox.waiting(self._context.files, self._inbox):
+            known = allocated.get(uuid)
+            idea_id = known or self._next_id([entry[1] for entry in entries])
+            try:
+                text = renumber(inbox.read_entry(self._context.files, self._inbox, uuid), idea_id)
+            except IdeaError as error:
+                self.problems.append(f"ideas.d/new/{uuid}.md:{error.line}: {error.reason}")
+                continue
+            except (OSError, UnicodeDecodeError) as error:
+                self.problems.append(f"ideas.d/new/{uuid}.md: {error}")
+                continue
+            entries.append((uuid, idea_id, text))
+            if known is None:
+                parts.setdefault("alloc", []).append([uuid, idea_id])
+                parts.setdefault("register", []).append([idea_id, revision(text), text])
+        return entries
+
+    def _empty_inbox(self, entries: list[tuple[str, str, str]]) -> None:
+        if not entries:
+            return
+        try:
+            append_sections(self._ideas_file, [(idea_id, text) for _, idea_id, text in entries])
+        except MergeBlocked as blocked:
+            self.problems.append(str(blocked))
+            return
+        for uuid, _, _ in entries:
+            self._context.files.unlink(inbox.entry_path(self._inbox, uuid))
+
+    def _next_id(self, given: list[str]) -> str:
+        """An id above every one in ideas.md, the journal and results/."""
+        results = self._context.files.listdir(self._context.paths.results)
+        allocated = self._journal.fold.allocated.values()
+        numbers = (
+            number_of(name) for names in (self._queue.ids(), results, allocated, given) for name in names
+        )
+        return f"idea-{max(numbers, default=0) + 1:03d}"
+
+
+def number_of(idea_id: str) -> int:
+    """The number of an idea's id; 0 for other names."""
+    digits = idea_id.removeprefix("idea-").partition(".")[0]
+    return int(digits) if digits is not idea_id and digits.isdigit() and len(digits) < 18 else 0
+
+
+def revision(text: str) -> str:
+    """The sha of a one-section text, as the scanner of ideas.md will see it."""
+    return scan(text.encode())[0].sha.hex()

@@ -1,0 +1,73 @@
+"""What an accepted section of ideas.md says, kept small: 50,000 of these are held in memory."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from orze.core.errors import OrzeError
+
+
+class IdeaError(OrzeError):
+    """A section cannot be accepted.
+
+    Attributes:
+        line: the line of the file that is at fault, from 1.
+        reason: what is wrong and what to do, in one sentence.
+        path: the file; empty where the text is in none.
+    """
+
+    def __init__(self, line: int, reason: str, path: str = "") -> None:
+        super().__init__(f"{path}:{line}: {reason}" if path else f"line {line}: {reason}")
+        self.line = line
+        self.reason = reason
+        self.path = path
+
+
+class Priority(IntEnum):
+    """How urgent an idea is; the most urgent sorts first."""
+
+    CRITICAL = 0
+    HIGH = 1
+    MEDIUM = 2
+    LOW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Idea:
+    """One idea. Its text and configuration stay in the file.
+
+    Attributes:
+        id: `idea-` and digits.
+        number: those digits.
+        title: the rest of the heading.
+        priority: decides the order, before the number.
+        category: a word of the author's; empty where none is given.
+        parent: id of the idea that it builds on.
+        hypothesis: why it might work; empty where it is not told.
+        gpus: cards that it needs, from 1.
+        timeout: seconds that its training may take; None for the farm's limit.
+        after: ids of the ideas that must have completed before it may start.
+        hosts: patterns of the names of the hosts that it may run on; none for any host.
+        fields: name and value of every other field, in their order.
+        line: number of its heading's line.
+        sha: the revision, in hex: what `Section.sha` is in bytes.
+    """
+
+    id: str
+    number: int
+    title: str
+    priority: Priority
+    category: str
+    parent: str | None
+    hypothesis: str
+    gpus: int
+    timeout: float | None
+    after: tuple[str, ...]
+    hosts: tuple[str, ...]
+    fields: tuple[tuple[str, str], ...]
+    line: int
+    sha: str
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """The key by which ideas are started: priority, then number, then id."""
+        return self.priority.value, self.number, self.id

@@ -1,0 +1,286 @@
+"""The results of a farm in order of merit, kept small and brought up to date one result at a time."""
+
+from __future__ import annotations
+
+import marshal
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from orze.core.states import SUCCEEDED, TERMINAL, State
+from orze.report.model import History, Metric, PrimaryMetric, Ranked, Result
+from orze.report.primary import choose, is_ascending
+from orze.report.text import as_float, number
+
+_LONGEST_TEXT = 400
+_NAMES_SHOWN = 8
+
+
+class _Row(NamedTuple):
+    """A result as it is stored; `shape` says which names its metric values have."""
+
+    title: str
+    cause: str | None
+    error: str | None
+    host: str
+    gpu: str
+    attempt: int
+    finished_at: float
+    seconds: float
+    order: int
+    shape: int
+    values: tuple[Metric, ...]
+
+
+class Leaderboard:
+    """Every terminal outcome, the completed ones ranked by the primary metric.
+
+    A result takes about 250 bytes: one marshalled row, with the names of its metrics shared among all results
+    that have the same ones. The ranking is three parallel columns (key, order, idea), sorted by key and then
+    order, so that a new result is a binary search and a move of memory. It is made anew only when it is first
+    read and when the primary metric changes.
+
+    Args:
+        primary_metric: the name of the metric that ranks, or None to choose it from what the results hold.
+        sort: `ascending`, `descending`, or None to go by the metric's name.
+
+    Raises:
+        ValueError: `sort` is another word.
+    """
+
+    def __init__(self, primary_metric: str | None = None, sort: str | None = None) -> None:
+        self._configured = primary_metric
+        self._sort = sort
+        self._rows: dict[State, dict[str, bytes]] = {state: {} for state in State if state in TERMINAL}
+        self._shapes: dict[tuple[str, ...], int] = {}
+        self._names: list[tuple[str, ...]] = []
+        self._finite: Counter[str] = Counter()
+        self._stale = True
+        self._rank_by(primary_metric)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._rows.values()))
+
+    @property
+    def primary(self) -> PrimaryMetric | None:
+        """The metric that ranks, or None while no result holds a number to rank by."""
+        self._settle()
+        if self._metric is None:
+            return None
+        available = () if self._ids else tuple(sorted(self._finite)[:_NAMES_SHOWN])
+        return PrimaryMetric(self._metric, self._sign > 0, self._configured is not None, available)
+
+    def add(self, result: Result) -> None:
+        """Take one terminal outcome; it replaces an earlier one of the same idea.
+
+        Args:
+            result: its state is a terminal one, its `order` is greater than that of every result before it.
+                Texts are cut at 400 characters.
+        """
+        self.discard(result.idea_id)
+        packed = marshal.dumps(self._pack(result))
+        self._rows[result.state][result.idea_id] = packed
+        if result.state in SUCCEEDED:
+            self._count(result.metrics.items(), 1)
+            if not self._stale:
+                self._place(result.idea_id, _unpack(packed))
+
+    def discard(self, idea_id: str) -> None:
+        """Forget the result of an idea; nothing happens if there is none."""
+        for state, rows in self._rows.items():
+            packed = rows.pop(idea_id, None)
+            if packed is not None and state in SUCCEEDED:
+                row = _unpack(packed)
+                self._count(zip(self._names[row.shape], row.values, strict=True), -1)
+                if not self._stale:
+                    self._displace(idea_id, row)
+
+    def top(self, count: int) -> list[Ranked]:
+        """Return the best `count` completed results, best first, then those that cannot be ranked.
+
+        Equal values stand in the order in which they were recorded.
+        """
+        self._settle()
+        ranked = [
+            Ranked(rank, self._sign * key + 0.0, "", self._result(idea_id))
+            for rank, (key, idea_id) in enumerate(zip(self._keys[:count], self._ids[:count], strict=True), 1)
+        ]
+        rest = map(self._result, islice(self._unranked, max(0, count - len(ranked))))
+        return ranked + [Ranked(None, None, _why_unranked(self._metric, result), result) for result in rest]
+
+    def best(self) -> Ranked | None:
+        """Return the best of all results, however old, or None if none can be ranked."""
+        first = self.top(1)
+        return first[0] if first and first[0].rank else None
+
+    def recent(self, state: State, count: int) -> list[Result]:
+        """Return the latest `count` results in a terminal state, latest first."""
+        return [self._result(idea_id) for idea_id in islice(reversed(self._rows[state]), count)]
+
+    def history(self) -> History:
+        """Return every trial that completed or failed, in the order in which they were recorded."""
+        self._settle()
+        ids = [*self._ids, *self._unranked, *self._failures()]
+        ranked, completed = len(self._ids), len(self._ids) + len(self._unranked)
+        orders = [*self._orders, *map(self._order, ids[ranked:])]
+        told = History([], [], [])
+        best = math.inf
+        for index, at in enumerate(sorted(range(len(ids)), key=orders.__getitem__)):
+            if at >= completed:
+                told.failed.append(index)
+            if at >= ranked:
+                told.values.append(None)
+                continue
+            told.values.append(self._sign * self._keys[at] + 0.0)
+            if self._keys[at] < best:
+                best = self._keys[at]
+                told.bests.append((index, ids[at]))
+        return told
+
+    def _failures(self) -> Iterator[str]:
+        yield from self._rows[State.FAILED]
+        for idea_id, packed in self._rows[State.SKIPPED].items():
+            # An idea that was skipped because of another one never ran.
+            if _unpack(packed).attempt > 0:
+                yield idea_id
+
+    def _order(self, idea_id: str) -> int:
+        return _unpack(self._find(idea_id)[1]).order
+
+    def _find(self, idea_id: str) -> tuple[State, bytes]:
+        return next((state, rows[idea_id]) for state, rows in self._rows.items() if idea_id in rows)
+
+    def _settle(self) -> None:
+        """Bring the metric and the ranking up to date before they are read."""
+        if not self._stale:
+            return
+        self._rank_by(choose(self._finite) if self._configured is None else self._configured)
+        ranking = []
+        for idea_id, packed in self._succeeded():
+            row = _unpack(packed)
+            value = self._value(row)
+            if value is None:
+                self._unranked[idea_id] = None
+            else:
+                ranking.append((self._sign * value, row.order, idea_id))
+        ranking.sort()
+        self._keys.extend(key for key, _, _ in ranking)
+        self._orders.extend(order for _, order, _ in ranking)
+        self._ids.extend(idea_id for _, _, idea_id in ranking)
+        self._stale = False
+
+    def _rank_by(self, metric: str | None) -> None:
+        """Begin an empty ranking, to be filled from all rows."""
+        self._metric = metric
+        self._sign = 1.0 if is_ascending(metric or "", self._sort) else -1.0
+        self._keys = array("d")
+        self._orders = array("q")
+        self._ids: list[str] = []
+        self._unranked: dict[str, None] = {}
+        self._stale = True
+
+    def _succeeded(self) -> Iterator[tuple[str, bytes]]:
+        for state in SUCCEEDED:
+            yield from self._rows[state].items()
+
+    def _place(self, idea_id: str, row: _Row) -> None:
+        value = self._value(row)
+        if value is None:
+            self._unranked[idea_id] = None
+            return
+        key = self._sign * value
+        at = self._position(key, row.order)
+        self._keys.insert(at, key)
+        self._orders.insert(at, row.order)
+        self._ids.insert(at, idea_id)
+
+    def _displace(self, idea_id: str, row: _Row) -> None:
+        value = self._value(row)
+        if value is None:
+            del self._unranked[idea_id]
+            return
+        at = self._position(self._sign * value, row.order)
+        del self._keys[at], self._orders[at], self._ids[at]
+
+    def _position(self, key: float, order: int) -> int:
+        first = bisect_left(self._keys, key)
+        return bisect_left(self._orders, order, first, bisect_right(self._keys, key, first))
+
+    def _value(self, row: _Row) -> float | None:
+        """The primary metric, if it is a finite number."""
+        names = self._names[row.shape]
+        return finite(row.values[names.index(self._metric)]) if self._metric in names else None
+
+    def _count(self, metrics: Iterable[tuple[str, Metric]], change: int) -> None:
+        """Keep count of the names with finite numbers; if another metric ranks now, the ranking is stale."""
+        before = len(self._finite)
+        for name, value in metrics:
+            if finite(value) is not None:
+                self._finite[name] += change
+                if not self._finite[name]:
+                    del self._finite[name]
+        if self._configured is None and not self._stale and len(self._finite) != before:
+            self._stale = choose(self._finite) != self._metric
+
+    def _pack(self, result: Result) -> tuple[Metric | tuple[Metric, ...], ...]:
+        """The fields of a `_Row`, as a tuple that marshal takes."""
+        names = tuple(result.metrics)
+        shape = self._shapes.get(names)
+        if shape is None:
+            shape = self._shapes[names] = len(self._names)
+            self._names.append(names)
+        return (
+            result.title[:_LONGEST_TEXT],
+            result.cause and str(result.cause),
+            result.error and result.error[:_LONGEST_TEXT],
+            result.host,
+            result.gpu,
+            result.attempt,
+            result.finished_at,
+            result.seconds,
+            result.order,
+            shape,
+            tuple(result.metrics.values()),
+        )
+
+    def _result(self, idea_id: str) -> Result:
+        state, packed = self._find(idea_id)
+        row = _unpack(packed)
+        return Result(
+            idea_id,
+            row.title,
+            state,
+            row.cause,
+            row.error,
+            row.host,
+            row.gpu,
+            row.attempt,
+            row.finished_at,
+            row.seconds,
+            dict(zip(self._names[row.shape], row.values, strict=True)),
+            row.order,
+        )
+
+
+def finite(value: Metric) -> float | None:
+    """Return a metric as a float if it is a finite number, else None; a truth value is no number."""
+    if type(value) is int:
+        value = as_float(value)
+    return value if type(value) is float and math.isfinite(value) else None
+
+
+def _why_unranked(metric: str | None, result: Result) -> str:
+    if metric is None or metric not in result.metrics:
+        return "missing"
+    value = result.metrics[metric]
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return number(value)
+    return "null" if value is None else "no number"
+
+
+def _unpack(packed: bytes) -> _Row:
+    return _Row(*marshal.loads(packed))  # noqa: S302  these bytes were made above and never left the process

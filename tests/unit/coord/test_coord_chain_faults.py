@@ -1,0 +1,414 @@
+"""A chain on a share that misbehaves: lost replies, stale pages, full disks, crashes, removals."""
+
+import contextlib
+import errno
+from itertools import count
+
+import pytest
+
+from orze.coord.chain import Damaged, Unreadable
+from orze.coord.record import new_record
+from orze.core.clock import ManualClock
+from orze.core.memory import MemoryFiles
+from tests.fakes.shares import (
+    Answers,
+    At,
+    Died,
+    Killed,
+    Share,
+    error,
+    fails_always,
+    fails_once,
+    removal_steps,
+    remove_tree,
+    said,
+    say,
+    words,
+)
+
+HOME = "/chain"
+EEXIST, EIO, ENOENT, ENOSPC, ESTALE = errno.EEXIST, errno.EIO, errno.ENOENT, errno.ENOSPC, errno.ESTALE
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+def begun(clock, text="a", fanout=0):
+    """A share whose chain holds these words."""
+    files = MemoryFiles()
+    files.mkdir(HOME)
+    for letter in text:
+        say(words(files, HOME, clock, fanout=fanout), letter)
+    return files
+
+
+def calls_of_an_append(clock, text="a", fanout=0):
+    """The calls that a new process makes to append one more word."""
+    share = Share(begun(clock, text, fanout))
+    say(words(share, HOME, clock, fanout=fanout), "z")
+    return share.names()
+
+
+def temporaries(files, path=HOME):
+    return [name for name in files.listdir(path) if name.startswith(".tmp-")]
+
+
+# Lost replies
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
+@pytest.mark.parametrize("number", [EEXIST, EIO, ESTALE, ENOENT, errno.ETIMEDOUT, errno.EINTR])
+def test_a_link_whose_reply_is_lost_stands_once(clock, number, done):
+    files = begun(clock)
+    chain = words(fails_once(files, "link", number, done=done), HOME, clock)
+    assert say(chain, "b")["word"] == "b"
+    assert chain.fold.said == said(files, HOME, clock) == ["a", "b"]
+    assert temporaries(files) == []
+
+
+@pytest.mark.parametrize("refusals", range(1, 6))
+def test_the_same_bytes_are_linked_again_until_they_are_seen(clock, refusals):
+    files = begun(clock)
+
+    def answer(number, call, arguments):
+        if number < refusals:
+            raise error(EIO)
+        call()
+
+    share = Answers(files, "link", answer)
+    say(words(share, HOME, clock), "b")
+    assert len({call for call in share.calls if call[0] == "link"}) == 1
+    assert share.names().count("link") == refusals + 1
+    assert share.names().count("write_new") == 1
+    assert said(files, HOME, clock) == ["a", "b"]
+
+
+def test_a_lost_reply_to_a_lost_race_is_a_lost_race(clock):
+    files = begun(clock)
+
+    def answer(number, call, arguments):
+        if number == 0:
+            say(words(files, HOME, clock), "theirs")
+            raise error(EIO)
+        call()
+
+    chain = words(Answers(files, "link", answer), HOME, clock)
+    say(chain, "ours")
+    assert said(files, HOME, clock) == ["a", "theirs", "ours"]
+
+
+@pytest.mark.parametrize("number", [ENOSPC, errno.EDQUOT, errno.EROFS, errno.EPERM, errno.EMLINK, EIO])
+def test_a_link_that_is_always_refused_ends_and_leaves_its_file_for_a_late_reply(clock, number):
+    files = begun(clock)
+    chain = words(fails_always(files, "link", number), HOME, clock)
+    with pytest.raises(OSError, match=errno.errorcode[number]) as refusal:
+        say(chain, "b")
+    assert not isinstance(refusal.value, FileNotFoundError)
+    assert len(temporaries(files)) == 1
+    assert said(files, HOME, clock) == ["a"]
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
+@pytest.mark.parametrize("name", ["listdir", "read", "write_new", "link", "sync_dir", "unlink"])
+@pytest.mark.parametrize("at", range(4))
+def test_one_error_at_any_call_delays_and_a_second_try_appends_exactly_once(clock, name, at, done):
+    files = begun(clock)
+    chain = words(fails_once(files, name, EIO, done=done, at=at), HOME, clock)
+    record = new_record("WORD", word="b")
+    for attempt in range(2):
+        try:
+            written = chain.append(lambda: None if "b" in chain.fold.said else record)
+        except OSError:
+            assert attempt == 0
+        else:
+            break
+    assert written is record or chain.stands(record["nonce"])
+    assert chain.fold.said == said(files, HOME, clock) == ["a", "b"]
+
+
+def test_an_append_whose_end_was_not_seen_is_found_by_proposing_it_again(clock):
+    files = begun(clock)
+    chain = words(fails_once(files, "sync_dir", EIO, done=True), HOME, clock)
+    record = new_record("WORD", word="b")
+    with pytest.raises(OSError, match="EIO"):
+        chain.append(lambda: record)
+    assert chain.append(lambda: record) is record
+    assert said(files, HOME, clock) == ["a", "b"]
+
+
+def test_a_temporary_file_that_cannot_be_removed_does_not_undo_the_record(clock):
+    files = begun(clock)
+    assert say(words(fails_always(files, "unlink", EIO), HOME, clock), "b")["word"] == "b"
+    assert said(files, HOME, clock) == ["a", "b"]
+    assert len(temporaries(files)) == 1
+
+
+def test_a_temporary_file_that_somebody_removed_delays(clock):
+    files = begun(clock)
+
+    def answer(number, call, arguments):
+        if number == 0:
+            files.unlink(arguments[0])
+        call()
+
+    chain = words(Answers(files, "link", answer), HOME, clock)
+    with pytest.raises(OSError, match="temporary file") as refusal:
+        say(chain, "b")
+    assert not isinstance(refusal.value, FileNotFoundError)  # the chain is there: this attempt is not over
+    say(chain, "b")
+    assert said(files, HOME, clock) == ["a", "b"]
+
+
+# Full disks
+
+
+@pytest.mark.parametrize(
+    ("name", "fanout"), [("write_new", 0), ("link", 0), ("write_new", 4), ("link", 4), ("mkdir", 4)]
+)
+def test_a_full_disk_refuses_an_append_and_the_next_one_works(clock, name, fanout):
+    files = begun(clock, "abc", fanout)
+    with pytest.raises(OSError, match="ENOSPC"):
+        say(words(fails_always(files, name, ENOSPC), HOME, clock, fanout=fanout), "d")
+    assert said(files, HOME, clock, fanout=fanout) == list("abc")
+    say(words(files, HOME, clock, fanout=fanout), "d")
+    assert said(files, HOME, clock, fanout=fanout) == list("abcd")
+
+
+# Surprising reads delay and never decide
+
+
+@pytest.mark.parametrize("page", [b"", b"\0" * 64, b'{"kind":"WO'], ids=["empty", "zeros", "half"])
+@pytest.mark.parametrize("at", range(4))
+def test_a_torn_read_delays_and_never_decides(clock, page, at):
+    files = begun(clock, "ab")
+    chain = words(files, HOME, clock)
+    chain.refresh()
+    say(words(files, HOME, clock), "c")
+    chain.files = Answers(files, "read", lambda number, call, _: page if number == at else call())
+    for _ in range(3):
+        try:
+            chain.refresh()
+        except Unreadable:
+            assert chain.fold.said in (["a", "b"], ["a", "b", "c"])
+    assert chain.fold.said == ["a", "b", "c"]
+    assert chain.length == 3
+
+
+@pytest.mark.parametrize("number", [ENOENT, ESTALE, EIO, errno.EACCES])
+def test_a_listed_record_that_cannot_be_opened_is_no_removed_chain(clock, number):
+    files = begun(clock, "a")
+    chain = words(files, HOME, clock)
+    chain.refresh()
+    say(words(files, HOME, clock), "b")
+    chain.files = fails_always(files, "read", number)
+    with pytest.raises(OSError, match=r"0000|errno|E") as refusal:
+        chain.refresh()
+    assert not isinstance(refusal.value, FileNotFoundError)
+    assert chain.fold.said == ["a"]
+    chain.files = files
+    chain.refresh()
+    assert chain.fold.said == ["a", "b"]
+
+
+@pytest.mark.parametrize("lacks", [{1}, {2}, {3}, {1, 2}, {2, 3}, {1, 2, 3}])
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_listing_that_lacks_names_now_and_then_is_not_believed(clock, lacks, looks):
+    files = begun(clock, "abc")
+    chain = words(files, HOME, clock)
+    chain.refresh()
+    hidden = {f"{slot:06d}.json" for slot in lacks}
+
+    def answer(number, call, _):
+        return [name for name in call() if number >= looks or name not in hidden]
+
+    chain.files = Answers(files, "listdir", answer)
+    chain.refresh()
+    assert chain.fold.said == ["a", "b", "c"]
+    say(chain, "d")
+    assert said(files, HOME, clock) == list("abcd")
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_listing_that_lacks_names_during_an_append_loses_nothing(clock, at):
+    files = begun(clock, "ab")
+    share = Answers(files, "listdir", lambda number, call, _: [] if number == at else call())
+    chain = words(share, HOME, clock)
+    try:
+        say(chain, "c")
+    except OSError:
+        say(chain, "c")
+    assert said(files, HOME, clock) == ["a", "b", "c"]
+    assert chain.fold.said == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_gap_that_one_listing_shows_is_no_damage(clock, looks):
+    files = begun(clock, "abc")
+
+    def answer(number, call, _):
+        return [name for name in call() if number >= looks or name != "000002.json"]
+
+    chain = words(Answers(files, "listdir", answer), HOME, clock)
+    chain.refresh()
+    assert chain.fold.said == ["a", "b", "c"]
+
+
+def test_a_gap_that_stays_is_damage(clock):
+    files = begun(clock, "abc")
+    hide = Answers(files, "listdir", lambda number, call, _: [name for name in call() if "2" not in name])
+    with pytest.raises(Damaged):
+        words(hide, HOME, clock).refresh()
+
+
+@pytest.mark.parametrize("late", range(1, 5))
+def test_a_slot_that_is_listed_late_is_never_filled_twice(clock, late):
+    files = begun(clock)
+    reader = words(files, HOME, clock)
+    reader.refresh()
+    say(words(files, HOME, clock), "theirs")
+
+    def answer(number, call, _):
+        return [name for name in call() if number >= late or name != "000002.json"]
+
+    reader.files = Answers(files, "listdir", answer)
+    say(reader, "ours")
+    assert said(files, HOME, clock) == reader.fold.said == ["a", "theirs", "ours"]
+
+
+# A crash after every single call
+
+
+@pytest.mark.parametrize(
+    ("text", "fanout"), [("", 0), ("a", 0), ("ab", 4), ("abc", 4), ("abcdefg", 4), ("", 4)]
+)
+def test_after_a_crash_at_any_call_the_record_stands_once_or_not_at_all(clock, text, fanout):
+    for at in count():
+        files = begun(clock, text, fanout)
+        crashed = False
+        try:
+            say(words(Killed(files, at), HOME, clock, fanout=fanout), "z")
+        except Died:
+            crashed = True
+        assert said(files, HOME, clock, fanout=fanout) in (list(text), [*text, "z"])
+        for word in "zy":
+            say(words(files, HOME, clock, fanout=fanout), word)
+        assert said(files, HOME, clock, fanout=fanout) == [*text, "z", "y"]
+        if not crashed:
+            break
+    assert at == len(calls_of_an_append(clock, text, fanout))
+
+
+# rm -rf
+
+
+def replaced(files, clock, others):
+    """Remove the chain, and let another host begin it anew with these words (None: it stays away)."""
+    remove_tree(files, HOME)
+    if others is not None:
+        files.mkdir(HOME)
+        for word in others:
+            say(words(files, HOME, clock), word)
+
+
+@pytest.mark.parametrize("others", [None, "", "x", "xy", "xyv", "xyvw"])
+@pytest.mark.parametrize("at", range(12))
+def test_a_chain_removed_between_any_two_calls_is_never_appended_to_as_if_it_stood(clock, at, others):
+    files = begun(clock, "ab")
+    chain = words(files, HOME, clock)
+    chain.refresh()
+    share = chain.files = At(files, at, lambda: replaced(files, clock, others))
+    try:
+        written = say(chain, "z")
+    except OSError:
+        written = None
+    removed = len(share.calls) > at
+    if removed and others is None:
+        assert files.listdir("/") == []  # nobody but a CLAIM makes it again
+        return
+    now = said(files, HOME, clock)
+    assert [word for word in now if word != "z"] == list(others if removed else "ab")
+    assert now.count("z") <= 1
+    seen_before_it = share.names()[at:] in ([], ["unlink"])
+    if written and not seen_before_it:
+        assert "z" in now
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("at", range(12))
+def test_a_removal_in_progress_shortens_the_chain_or_is_shown_as_damage(clock, at, step, backwards):
+    files = begun(clock, "abcd")
+    *records, rmdir = removal_steps(files, HOME)
+    steps = [*(reversed(records) if backwards else records), rmdir][: step + 1]
+
+    def remove_some():
+        with contextlib.suppress(OSError):  # rmdir finds the temporary file
+            for remove in steps:
+                remove()
+
+    chain = words(files, HOME, clock)
+    chain.refresh()
+    chain.files = At(files, at, remove_some)
+    with contextlib.suppress(OSError):
+        say(chain, "z")
+    try:
+        now = said(files, HOME, clock)
+    except (Damaged, FileNotFoundError):
+        return
+    kept = [word for word in now if word != "z"]
+    assert kept == list("abcd")[: len(kept)]
+    assert now.count("z") <= 1
+
+
+@pytest.mark.parametrize("others", ["", "x", "xy", "xyv"])
+def test_a_follower_sees_that_a_chain_was_begun_anew(clock, others):
+    files = begun(clock, "ab")
+    chain = words(files, HOME, clock)
+    chain.refresh()
+    replaced(files, clock, others)
+    chain.refresh()
+    assert chain.fold.said == list(others)
+    say(chain, "z")
+    assert said(files, HOME, clock) == [*others, "z"]
+
+
+def test_a_follower_sees_that_a_chain_without_a_valid_record_was_begun_anew(clock):
+    files = begun(clock, "")
+    first = words(files, HOME, clock)
+    say(first, "a")
+    remains = files.read(f"{HOME}/000001.json", 1000)
+    remove_tree(files, HOME)
+    files.mkdir(HOME)
+    files.write_new(f"{HOME}/000001.json", remains.replace(b'"prev":""', b'"prev":"gone"'))
+    chain = words(files, HOME, clock)
+    chain.refresh()
+    assert (chain.fold.said, chain.length) == ([], 1)
+    replaced(files, clock, "x")
+    chain.refresh()
+    assert chain.fold.said == ["x"]
+
+
+def test_a_removed_chain_has_an_empty_state(clock):
+    files = begun(clock, "ab")
+    chain = words(files, HOME, clock)
+    chain.refresh()
+    remove_tree(files, HOME)
+    with pytest.raises(FileNotFoundError):
+        chain.refresh()
+    assert (chain.fold.said, chain.length) == ([], 0)
+
+
+@pytest.mark.parametrize("text", ["abc", "abcd", "abcde", "abcdefg"])
+@pytest.mark.parametrize("at", range(14))
+def test_a_long_chain_that_is_removed_is_not_begun_anew_in_its_middle(clock, at, text):
+    files = begun(clock, text, 4)
+    chain = words(files, HOME, clock, fanout=4)
+    chain.refresh()
+    chain.files = At(files, at, lambda: replaced(files, clock, None))
+    with contextlib.suppress(OSError):
+        say(chain, "z")
+    later = words(files, HOME, clock, fanout=4)
+    later.refresh()
+    assert later.fold.said in ([], [*text, "z"])

@@ -58,6 +58,7 @@ _OOM_KILLED = (
     "such as fewer or leaner loader workers"
 )
 _TRACEBACK = "Traceback (most recent call last)"
+_FIELD_DIGITS = 9
 _CSI_PARAMETERS = "".join(map(chr, range(0x20, 0x40)))  # ECMA-48, 5.4
 
 
@@ -97,7 +98,7 @@ def classify(
     killed_for: str | None = None,
     oom_kills: int = 0,
     log_tail: bytes = b"",
-    limit: float | None = None,
+    limit: float = 0.0,
 ) -> Verdict:
     """Tell why a command ended.
 
@@ -168,7 +169,7 @@ def read_tail(path: str, limit: int = TAIL_LIMIT) -> bytes:
         return b""
     try:
         status = os.fstat(descriptor)
-        if status.st_mode & 0o170000 != 0o100000:  # S_IFREG
+        if status.st_mode & 0o170000 != 0o100000:  # S_IFMT, S_IFREG (inode(7))
             return b""
         return os.pread(descriptor, limit, max(0, status.st_size - limit))
     except OSError:
@@ -189,11 +190,11 @@ def oom_kill_count() -> int:
         return 0
 
 
-def _ended_by_keeper(why: str, limit: float | None) -> Verdict:
+def _ended_by_keeper(why: str, limit: float) -> Verdict:
     if why == "timeout":
-        return Verdict(Cause.TIMEOUT, describe_timeout(limit or 0.0))
+        return Verdict(Cause.TIMEOUT, describe_timeout(limit))
     if why == "stall":
-        return Verdict(Cause.STALL, describe_stall(limit or 0.0))
+        return Verdict(Cause.STALL, describe_stall(limit))
     if why == "stop":
         return Verdict(Cause.STOPPED, "stopped by an operator")
     if why == "preempt":
@@ -288,8 +289,8 @@ def _field(table: list[str], name: str) -> int | None:
     for line in reversed(table):  # the first failure, the root cause, stands last
         key, _, value = line.partition(":")
         if key.strip() == name:
-            token = value.split()[0] if value.split() else ""
-            return int(token) if token[:9].removeprefix("-").isdecimal() else None
+            token = (value.split() or [""])[0]
+            return int(token) if len(token) < _FIELD_DIGITS and token.removeprefix("-").isdecimal() else None
     return None
 
 

@@ -104,7 +104,7 @@ def _read(file: Path, shown: str, *, required: bool) -> str | None:
     if len(content) > _MAX_BYTES:
         raise ConfigError([f"{shown}: larger than 1 MiB; this cannot be a settings file"])
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError([f"{shown}:{line}: not UTF-8 text; save the file as UTF-8"]) from None

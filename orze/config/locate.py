@@ -11,6 +11,7 @@ from orze.core.errors import ConfigError
 
 _CONDA: Final = "conda:"
 _CONDA_HOMES: Final = ("miniforge3", "miniconda3", "mambaforge", "anaconda3")
+_CONDA_ROOT: Final = Path("/opt/conda")
 _MAX_LIST_BYTES: Final = 2**16
 
 
@@ -124,7 +125,7 @@ def _installations(environ: Mapping[str, str]) -> Iterator[Path]:
         path = Path(active)
         yield path.parent.parent if path.parent.name == "envs" else path
     yield from (_home(environ) / name for name in _CONDA_HOMES)
-    yield Path("/opt/conda")
+    yield _CONDA_ROOT
 
 
 def _name(prefix: Path) -> str:

@@ -257,7 +257,7 @@ class Settings(_Block):
         if hours := info.data.get("orphan_timeout_hours"):
             value = value.model_copy(update={"steal": hours * 3600})
         if problems := lease_problems(value, value.attribute_cache or 0.0):
-            raise ValueError("\n".join(problems))
+            raise ValueError("\n".join(problem.removeprefix("lease ") for problem in problems))
         return value
 
     def for_host(self, name: str) -> Self:
@@ -304,7 +304,7 @@ def lease_problems(lease: Lease, attribute_cache: float) -> list[str]:
         ("attribute_cache + fence ≤ steal", c + f <= s, f"{c:g} + {f:g} = {c + f:g}", f"{s:g}"),
     ]
     return [
-        f"breaks `{rule}`: {left} s against {right} s; raise {rule.split()[-1]} or lower the others"
+        f"lease breaks `{rule}`: {left} s against {right} s; raise {rule.split()[-1]} or lower the others"
         for rule, holds, left, right in rules
         if not holds
     ]

@@ -95,7 +95,7 @@ def _launch(words: tuple[str, ...]) -> tuple[str, ...]:
 def _cards(value: object) -> object:
     items = value if isinstance(value, list | tuple) else str(value).split(",")
     cards = [str(item).strip() for item in items]
-    if not cards or isinstance(value, bool) or not all(map(_CARD.fullmatch, cards)):
+    if not cards or not all(map(_CARD.fullmatch, cards)):
         raise ValueError("must be cards by index or UUID such as 0,1, or cpu, or cpu:2")
     return ",".join(cards)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orze.coord.idea_chain import RETRY, SETTLED, IdeaFold
 from orze.coord.journal import Journal
-from orze.coord.record import Record, new_record
+from orze.coord.record import new_record
 from orze.coord.requests import Request
 from orze.core.states import RUNNING, TERMINAL, State
 from orze.farm.attempts import Attempts
@@ -17,6 +17,9 @@ from orze.farm.context import Context
 from orze.farm.queue import Entry, Queue
 from orze.ideas.inbox import enqueue, inbox_of
 from orze.ideas.merge import MergeBlocked, append_sections
+
+if TYPE_CHECKING:
+    from orze.coord.record import Record
 
 Parts = dict[str, list[Any]]
 

@@ -24,7 +24,7 @@ from orze.report.status import status_json
 REPORT, STATUS, PICTURE = "report.md", "status.json", "progress.svg"
 _SHOWN = 50  # lines of each list
 _DEFAULT_COLUMNS = 4
-_GIB = 1 << 30
+_GB = 1e9
 
 
 class Board:
@@ -50,7 +50,7 @@ class Board:
         """Outcomes that the journal tells, in its order."""
         for idea_id, state, facts in outcomes:
             self._recorded += 1
-            self.leaderboard.add(_result(idea_id, self._queue.title(idea_id), state, facts, self._recorded))
+            self.leaderboard.add(_result(idea_id, state, facts, self._recorded))
 
     def best_id(self) -> str:
         """The best idea of all; empty where none can be ranked."""
@@ -96,7 +96,7 @@ class Board:
             problems=problems,
             queue_depth=self._queue.depth,
             free_gpus=list(free),
-            disk_free_gb=disk_free(self._context.paths.results) / _GIB,
+            disk_free_gb=disk_free(self._context.paths.results) / _GB,
             columns=columns,
             notices=notices,
             unfenced=not self._context.settings.doors,
@@ -228,11 +228,11 @@ def _code_root() -> str:
     return os.path.dirname(os.path.dirname(here))
 
 
-def _result(idea_id: str, title: str, state: State, facts: Facts, order: int) -> Result:
+def _result(idea_id: str, state: State, facts: Facts, order: int) -> Result:
     metrics = facts.get("metrics")
     return Result(
         idea_id=idea_id,
-        title=title,
+        title=str(facts.get("title", "")),
         state=state,
         cause=str(facts["cause"]) if facts.get("cause") else None,
         error=str(facts["error"]) if facts.get("error") else None,

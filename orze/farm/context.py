@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from orze.config.schema import Settings
-from orze.core.clock import Clock, SystemClock
-from orze.core.files import Files, RealFiles
+from orze.core.clock import SystemClock
+from orze.core.files import RealFiles
 from orze.core.identity import Machine, start_time, this_machine
 from orze.core.paths import FarmPaths
+
+if TYPE_CHECKING:
+    from orze.core.clock import Clock
+    from orze.core.files import Files
 
 
 @dataclass(frozen=True)

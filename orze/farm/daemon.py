@@ -26,7 +26,7 @@ from orze.farm.starter import Refusal
 from orze.farm.view import Candidate, View
 
 _LOG = logging.getLogger("orze")
-_GIB = 1 << 30
+_GB = 1e9
 _CANDIDATES = 64
 _SWEEP = 60.0  # seconds between two listings of results/
 _AGAIN = 0.1  # seconds until something that is under way is looked at again
@@ -251,7 +251,7 @@ class Daemon:
 
     def _paused(self) -> str:
         limit = self._context.settings.min_disk_gb
-        free = disk_free(self._context.paths.results) / _GIB if limit else 0.0
+        free = disk_free(self._context.paths.results) / _GB if limit else 0.0
         text = f"launches pause: {free:.1f} GB free in results, min_disk_gb is {limit:g}"
         low = bool(limit) and free < limit
         self.members.problems.show("disk", [text] if low else [])

@@ -7,11 +7,10 @@ import shlex
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from orze.attempt.spec import Command, Go, Trained
 from orze.config.locate import python_command, python_environment
 from orze.config.schema import Settings
 from orze.coord.idea_chain import IdeaFold
@@ -19,6 +18,9 @@ from orze.core.errors import OrzeError
 from orze.gpu.slots import Slot, environment
 from orze.ideas.model import Idea
 from orze.ideas.parse import deep_merge, load_config
+
+if TYPE_CHECKING:
+    from orze.attempt.spec import Command, Go, Trained
 
 # The keys of services that a training script has no business with; trackers such as wandb keep theirs.
 LLM_KEYS = frozenset(

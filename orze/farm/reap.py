@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import psutil
 
 from orze.attempt.workspace import remove_door
 from orze.coord.chain import Chain
 from orze.coord.idea_chain import LOST, IdeaFold
-from orze.coord.record import Record, new_record
+from orze.coord.record import new_record
 from orze.farm.context import Context
 from orze.farm.view import Dead
+
+if TYPE_CHECKING:
+    from orze.coord.record import Record
 
 
 class Reaper:

@@ -120,6 +120,7 @@ class Settler:
             project(self._context.files, idea, chain, fold)
 
     def _note(self, idea_id: str, state: State, facts: Facts) -> None:
+        facts["title"] = self._queue.title(idea_id)
         if self._leadership.mine:
             self._steward.note(idea_id, state, facts)
         self._journal.fold.assume(idea_id, state)

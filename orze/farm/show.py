@@ -10,6 +10,7 @@ from orze.report.model import HostRow, Snapshot
 
 _QUIET = 60.0  # seconds after which the report is written anew though nothing happened
 _BUSY = 1.0  # seconds between two reports while things happen
+_PICTURE = 5.0  # seconds between two pictures; more where there are many results to go through
 
 
 class Show:
@@ -20,6 +21,7 @@ class Show:
         self._members = members
         self._changed = True
         self._written = float("-inf")
+        self._plotted = float("-inf")
         self._cycles = 0
         self._hosts: list[HostRow] = []
         self._hosts_read = float("-inf")
@@ -57,6 +59,8 @@ class Show:
         if m.leadership.mine and now >= self.due():
             with m.problems.guard("writing the report"):
                 self.write()
+        if m.leadership.mine and now >= self._plotted + max(_PICTURE, len(m.board.leaderboard) / 500):
+            self._plotted = now
             with m.problems.guard("drawing the picture"):
                 m.board.plot()
 

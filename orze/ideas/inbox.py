@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from orze.core.files import Files, make_dirs, nonce
+from typing import TYPE_CHECKING
+
+from orze.core.files import make_dirs, nonce
+
+if TYPE_CHECKING:
+    from orze.core.files import Files
 
 _SUFFIX = ".md"
 LIMIT = 256 << 10  # bytes of one entry

@@ -281,6 +281,7 @@ PIECES = [
     "torch.ChildFailedError:\n",
     "exitcode : -9\n",
     "exitcode : 99999999999999999999\n",
+    "exitcode : 12345678x\n",
     "rank : x\n",
     *("[rank0]: ", "╰──\n", "\x1b[", "\x1b]", "\r", "\n", "\xff", "é", " "),
 ]

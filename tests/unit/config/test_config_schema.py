@@ -186,14 +186,18 @@ def lease(h: float, f: float, k: float, s: float) -> Lease:
         (lease(10, 60, 15, 180), 60, []),
         (lease(20, 60, 15, 180), 60, []),  # 3h = F
         (lease(10, 60, 15, 180), 120, []),  # C + F = S
-        (lease(21, 60, 15, 180), 0, ["`3 × heartbeat ≤ fence`: 3 × 21 = 63 s against 60 s"]),
-        (lease(10, 60, 15, 75), 0, ["`fence + kill < steal`: 60 + 15 = 75 s against 75 s"]),
+        (lease(21, 60, 15, 180), 0, ["lease breaks `3 × heartbeat ≤ fence`: 3 × 21 = 63 s against 60 s"]),
+        (lease(10, 60, 15, 75), 0, ["lease breaks `fence + kill < steal`: 60 + 15 = 75 s against 75 s"]),
         (
             lease(20, 60, 15, 120),
             60,
-            ["`attribute_cache + 3 × heartbeat < steal`: 60 + 3 × 20 = 120 s against 120 s"],
+            ["lease breaks `attribute_cache + 3 × heartbeat < steal`: 60 + 3 × 20 = 120 s against 120 s"],
         ),
-        (lease(10, 60, 15, 180), 121, ["`attribute_cache + fence ≤ steal`: 121 + 60 = 181 s against 180 s"]),
+        (
+            lease(10, 60, 15, 180),
+            121,
+            ["lease breaks `attribute_cache + fence ≤ steal`: 121 + 60 = 181 s against 180 s"],
+        ),
     ],
 )
 def test_each_inequality_of_a_lease_is_spelt_out(times: Lease, cache: float, sentences: list[str]) -> None:

@@ -28,7 +28,7 @@ def in_turns(first, second, third):
 
 # An append takes 8 calls, 10 where there is a record to verify, and as many again where it loses its slot.
 FIRSTS = range(11)
-REST = list(product(range(12), (0, 4)))
+REST = [*product(range(12), (0,)), *product(range(0, 12, 3), (4,))]
 RANDOM = st.lists(st.integers(0, 2), max_size=60)
 
 
@@ -134,7 +134,7 @@ def test_two_writers_that_change_turns_at_any_calls_fill_one_slot_each(check, fi
         check(in_turns(first, second, third))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(RANDOM)
 def test_three_hosts_in_any_order_make_one_claim(order):
     files = share()
@@ -143,7 +143,7 @@ def test_three_hosts_in_any_order_make_one_claim(order):
     assert len(records(files)) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(RANDOM)
 def test_two_reapers_and_an_owner_in_any_order_end_one_attempt_once(order):
     files = share()
@@ -153,7 +153,7 @@ def test_two_reapers_and_an_owner_in_any_order_end_one_attempt_once(order):
     assert len(records(files)) == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(RANDOM)
 def test_a_retry_that_loses_is_satisfied(order):
     files = share()
@@ -183,7 +183,7 @@ def test_two_hosts_that_claim_a_new_idea_at_any_calls_claim_it_once(first):
         assert len(records(files)) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(RANDOM)
 def test_three_hosts_that_claim_again_what_is_open_claim_it_once(order):
     files = share()
@@ -209,7 +209,7 @@ def leader_of(files):
     return office.fold
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(RANDOM)
 def test_of_hosts_that_campaign_at_once_exactly_one_leads(order):
     files = MemoryFiles()
@@ -220,7 +220,7 @@ def test_of_hosts_that_campaign_at_once_exactly_one_leads(order):
     assert leader_of(files).term == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(RANDOM)
 def test_hosts_that_depose_one_leader_at_once_end_one_term(order):
     files = MemoryFiles()

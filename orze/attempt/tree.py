@@ -127,19 +127,18 @@ class Ending:
 
     def __init__(self, grace: float, now: float) -> None:
         self._kill_at = now + grace
-        self._again = self._kill_at
+        self._again = 0.0  # when KILL is to be repeated
         self._told: dict[int, int] = {}
 
     def hasten(self, kill_at: float) -> None:
         """Send KILL at the steady time `kill_at`, if that is sooner."""
         self._kill_at = min(self._kill_at, kill_at)
-        self._again = min(self._again, kill_at)
 
     def step(self, now: float) -> None:
         """Signal what is to be signalled by now."""
         number = signal.SIGTERM if now < self._kill_at else signal.SIGKILL
         told = self._told
-        if now >= self._again:
+        if number == signal.SIGKILL and now >= self._again:
             told, self._again = {}, now + _AGAIN
         self._told = dict.fromkeys(children(), number)
         for pid in self._told:

@@ -69,13 +69,16 @@ class Watch:
     Args:
         steal: seconds (S of docs/protocol.md).
         gap: seconds; two looks of this observer further apart than this prove nothing about others.
+        every: seconds; a look sooner than this after the last one reads nothing and finds what that found.
     """
 
-    def __init__(self, files: Files, clock: Clock, *, steal: float, gap: float) -> None:
+    def __init__(self, files: Files, clock: Clock, *, steal: float, gap: float, every: float = 0.0) -> None:
         self._files = files
         self._clock = clock
         self._steal = steal
         self._gap = gap
+        self._every = every
+        self._dead: list[str] = []
         self._seen: dict[str, _Seen] = {}
         self._last_look = clock.steady()
 
@@ -87,12 +90,15 @@ class Watch:
             present: those of them that a fresh listing showed.
         """
         now = self._clock.steady()
+        if self._seen and now - self._last_look < self._every and self._seen.keys() >= set(paths):
+            return [path for path in self._dead if path in paths]
         if now - self._last_look > self._gap:
             self._seen.clear()
         self._last_look = now
-        dead = [path for path in paths if self._silent(path, path in present)]
+        self._dead = dead = [path for path in paths if self._silent(path, path in present)]
         if self._clock.steady() - now > self._gap:
             self._seen.clear()  # a reading hung: whoever could not renew meanwhile is not dead
+            self._dead = []
             return []
         for path in self._seen.keys() - set(paths):
             del self._seen[path]

@@ -221,12 +221,12 @@ class Journal:
             KeyError: the idea is not registered, or was known before its section was.
             OSError: the share did not answer.
         """
-        known = self.fold.ideas[idea_id]
-        registered = self._chain.record(known.slot)[0].get("register", ()) if known.slot else ()
-        for name, sha, text in registered:
-            if (name, sha) == (idea_id, known.sha):
-                return str(text)
-        raise KeyError(idea_id)
+        slot = self.fold.displaced.get(idea_id) or self.fold.ideas[idea_id].slot
+        registered = self._chain.record(slot)[0].get("register", ()) if slot else ()
+        texts = [str(text) for name, _sha, text in registered if name == idea_id]
+        if not texts:
+            raise KeyError(idea_id)
+        return texts[-1]
 
     def _entry(self, term: int, seen: str, parts: Mapping[str, list[Any]]) -> Record | None:
         if term < self.fold.term or self.fold.tail != seen:

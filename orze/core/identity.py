@@ -40,6 +40,11 @@ class Machine:
         """Whether the pids in a record mean the same processes here: same boot and same pid namespace."""
         return bool(self.boot) and record.get("boot") == self.boot and record.get("pidns") == self.pidns
 
+    def rebooted_since(self, record: dict[str, object]) -> bool:
+        """Whether a record was written by an earlier boot of this machine (or of a clone of its image)."""
+        same = self.machine_id != "" and record.get("machine") == self.machine_id
+        return same and record.get("boot") != self.boot
+
     def frame(self, pid: int, start: int) -> dict[str, object]:
         """The part of a record that names a process of this machine."""
         return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from orze.coord.heartbeat import Watch
 from orze.coord.journal import Journal
 from orze.coord.leader import Leadership
 from orze.core.files import make_dirs
@@ -55,8 +54,7 @@ class Assembly:
         self.queue = Queue(context.machine.host, self.cards.cards_at_most)
         self.intake = Intake(context, self.queue)
         self.hosts = Hosts(context)
-        gap = max(3 * settings.lease.heartbeat, 2 * settings.poll)
-        self.attempts = Attempts(context, Watch(files, clock, steal=context.steal, gap=gap))
+        self.attempts = Attempts(context)
         self.reaper = Reaper(context)
         applier = Applier(context, journal=self.journal, queue=self.queue, attempts=self.attempts)
         self.steward = Steward(
@@ -104,9 +102,7 @@ class Assembly:
 
     def watch_files(self) -> None:
         """Be woken by what changes on a local disk."""
-        ideas = str(self.context.settings.ideas_file)
-        self.events.watch_files(
-            directory
-            for directory in (os.path.dirname(ideas), inbox_of(ideas), self.context.paths.requests)
-            if os.path.isdir(directory)
-        )
+        folder, name = os.path.split(str(self.context.settings.ideas_file))
+        inbox = inbox_of(f"{folder}/{name}")
+        watched = {folder: name, inbox: "", self.context.paths.requests: ""}
+        self.events.watch_files({path: only for path, only in watched.items() if os.path.isdir(path)})

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from orze.attempt.metrics import last_progress
 from orze.attempt.spec import PROGRESS
 from orze.coord.chain import Chain
-from orze.coord.heartbeat import Watch
 from orze.coord.idea_chain import IdeaFold
 from orze.core.identity import lives
 from orze.core.states import State
@@ -30,6 +29,7 @@ class Attempt:
         pidfd: becomes readable when the keeper ends; -1 where it is not of this machine.
         since: unix seconds of its claim, shown only.
         claimed: its CLAIM was seen; before that it is being prepared.
+        earlier_boot: it is of this machine, but of a boot that is over.
     """
 
     idea_id: str
@@ -42,6 +42,7 @@ class Attempt:
     pidfd: int = -1
     since: float = 0.0
     claimed: bool = False
+    earlier_boot: bool = False
     state: State = State.CLAIMED
     directory: str = ""
     progress: str = ""
@@ -68,13 +69,14 @@ class Changes:
 class Attempts:
     """Follows every attempt of the farm by one listing of the heartbeats.
 
-    Args:
-        watch: judges the counters of other machines; only who leads looks at them.
+    Only who leads looks at the counters of other machines. An attempt of an earlier boot of this machine is
+    dead as soon as it is seen not to beat, unless clones of the machine's image are about that may run it.
     """
 
-    def __init__(self, context: Context, watch: Watch) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._watch = watch
+        self._watch = context.watch()
+        self._quick = context.watch(steal=3 * context.settings.lease.heartbeat)
         self._known: dict[str, Attempt] = {}
         self._daemons: set[str] = set()
         self._orphans: dict[str, str] = {}
@@ -114,11 +116,12 @@ class Attempts:
         if fold.token not in self._known and fold.token not in self._own:
             self._orphans[fold.token] = idea_id
 
-    def look(self, *, judge: bool) -> Changes:
+    def look(self, *, judge: bool, clones: bool) -> Changes:
         """List the heartbeats, and judge those of other machines.
 
         Args:
             judge: whether to read the counters of others too, which is the leader's part.
+            clones: whether another living host shows this machine's id.
 
         Raises:
             OSError: the share did not answer; nothing has changed.
@@ -129,12 +132,12 @@ class Attempts:
         ideas = {token: subject for token, subject in present.items() if subject != DAEMON}
         changes = Changes()
         for token, idea_id in {**self._orphans, **ideas}.items():
-            self._see(token, idea_id, changes)
+            self._see(token, idea_id, changes, every=judge)
         self._orphans = {token: idea for token, idea in self._orphans.items() if token not in ideas}
         self._notice_ends(ideas, changes)
         self.dead = list(self._ended_here())
         if judge:
-            self.dead += self._silent(ideas)
+            self.dead += self._silent(ideas, clones=clones)
         return changes
 
     def refresh(self, attempt: Attempt) -> None:
@@ -166,18 +169,16 @@ class Attempts:
         """
         return self._read(idea_id)
 
-    def _see(self, token: str, idea_id: str, changes: Changes) -> None:
-        if token in self._own:
-            return
+    def _see(self, token: str, idea_id: str, changes: Changes, *, every: bool) -> None:
+        """A heartbeat: read the claim behind it if it may be of this machine, or, as leader, in any case."""
         known = self._known.get(token)
-        if known and (known.claimed or not self._context.machine.may_own(token)):
+        if token in self._own or (known and known.claimed):
             return
-        attempt = known or Attempt(idea_id, token)
         if not known:
-            self._known[token] = attempt
-            changes.appeared.append(attempt)
-        if self._context.machine.may_own(token) or token in self._orphans:
-            self._recognise(attempt)
+            known = self._known[token] = Attempt(idea_id, token)
+            changes.appeared.append(known)
+        if every or token in self._orphans or self._context.machine.may_own(token):
+            self._recognise(known)
 
     def _recognise(self, attempt: Attempt) -> None:
         """See whether a heartbeat that may be of this machine belongs to a claim of it."""
@@ -212,16 +213,17 @@ class Attempts:
                 self._close(attempt)
                 yield Dead(attempt.idea_id, attempt.token, here=True)
 
-    def _silent(self, ideas: dict[str, str]) -> Iterator[Dead]:
-        paths = self._context.paths
-        elsewhere = {
-            paths.heartbeat(attempt.idea_id, token): attempt
-            for token, attempt in self._known.items()
-            if not attempt.pid
-        }
-        present = {paths.heartbeat(idea_id, token) for token, idea_id in ideas.items()}
-        for path in self._watch.look(list(elsewhere), present):
-            yield Dead(elsewhere[path].idea_id, elsewhere[path].token, here=False)
+    def _silent(self, ideas: dict[str, str], *, clones: bool) -> Iterator[Dead]:
+        present = {self._context.paths.heartbeat(idea_id, token) for token, idea_id in ideas.items()}
+        elsewhere = [attempt for attempt in self._known.values() if not attempt.pid]
+        for watch, earlier_boot in ((self._watch, False), (self._quick, True)):
+            judged = {
+                self._context.paths.heartbeat(attempt.idea_id, attempt.token): attempt
+                for attempt in elsewhere
+                if (attempt.earlier_boot and not clones) == earlier_boot
+            }
+            for path in watch.look(list(judged), present):
+                yield Dead(judged[path].idea_id, judged[path].token, here=False)
 
     def _describe(self, idea_id: str, fold: IdeaFold) -> Attempt:
         claim = fold.claim or {}
@@ -235,6 +237,7 @@ class Attempts:
             start=int(claim.get("start", 0)),
             since=float(claim.get("at", 0.0)),
             claimed=True,
+            earlier_boot=self._context.machine.rebooted_since(claim),
             state=fold.state,
             directory=f"{fold.attempt}-{fold.token}",
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orze.config.schema import Settings
+from orze.coord.heartbeat import Watch
 from orze.core.clock import SystemClock
 from orze.core.files import RealFiles
 from orze.core.identity import Machine, start_time, this_machine
@@ -41,6 +42,21 @@ class Context:
     def steal(self) -> float:
         """Seconds of silence after which another host's attempt is taken over (S)."""
         return self.settings.lease.steal
+
+    def watch(self, steal: float | None = None) -> Watch:
+        """A judge of heartbeats that looks about once a heartbeat, and starts anew if it could not for long.
+
+        Args:
+            steal: seconds of silence that it calls death; S of the lease where it is not given.
+        """
+        lease = self.settings.lease
+        return Watch(
+            self.files,
+            self.clock,
+            steal=self.steal if steal is None else steal,
+            gap=self.steal / 3,
+            every=lease.heartbeat / 2,
+        )
 
 
 def make_context(settings: Settings, attribute_cache: float) -> Context:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
@@ -37,14 +36,16 @@ class Events:
         signal.signal(signal.SIGTERM, self._terminated)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def watch_files(self, directories: Iterable[str]) -> None:
-        """Wake when something changes in these directories; where inotify does not work, polling remains."""
+    def watch_files(self, watched: Mapping[str, str]) -> None:
+        """Wake when something changes; where inotify does not work, polling remains.
+
+        Args:
+            watched: directory -> the one name in it that matters, or nothing where all do.
+        """
         observer = Observer()
-        handler = _Waker(self.wake)
         try:
-            for directory in directories:
-                if Path(directory).is_dir():
-                    observer.schedule(handler, directory, recursive=False)
+            for directory, name in watched.items():
+                observer.schedule(_Waker(self.wake, name), directory, recursive=False)
             observer.start()
         except OSError:
             return  # out of inotify watches: the poll interval finds everything as well
@@ -92,10 +93,12 @@ class _Waker(FileSystemEventHandler):
 
     _QUIET = frozenset({"opened", "closed_no_write"})
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], name: str) -> None:
         self._wake = wake
+        self._name = name
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Wake, unless somebody only read."""
-        if event.event_type not in self._QUIET:
+        """Wake, unless somebody only read, or it is another file that changed."""
+        names = {os.path.basename(os.fsdecode(path)) for path in (event.src_path, event.dest_path)}
+        if event.event_type not in self._QUIET and (not self._name or self._name in names):
             self._wake()

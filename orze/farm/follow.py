@@ -31,7 +31,8 @@ class Follower:
     def look(self) -> None:
         """List the heartbeats, and take in what ended; OSError where the share did not answer."""
         m = self._members
-        changes = m.attempts.look(judge=m.leadership.mine)
+        leads = m.leadership.mine
+        changes = m.attempts.look(judge=leads, clones=leads and m.hosts.cloned(m.attempts.daemons))
         for attempt in changes.appeared:
             self._on_appeared(attempt)
         for idea_id in changes.ended:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orze.coord.heartbeat import Beat, Watch
+from orze.coord.heartbeat import Beat
 from orze.coord.record import decode
 from orze.core.files import make_dirs
 from orze.farm.attempts import DAEMON
@@ -22,12 +22,8 @@ class Hosts:
         self._context = context
         self._lease = context.settings.lease
         self._beat = Beat(context.files, context.paths.heartbeat(DAEMON, context.token), context.clock)
-        self._watch = Watch(
-            context.files,
-            context.clock,
-            steal=context.steal,
-            gap=max(context.steal / 2, 3 * self._lease.heartbeat),
-        )
+        self._watch = context.watch()
+        self._quick = context.watch(steal=3 * self._lease.heartbeat)
         self._told = b""
         self._seen: dict[str, dict[str, Any]] = {}
 
@@ -81,6 +77,21 @@ class Hosts:
         paths = {self._context.paths.heartbeat(DAEMON, token): token for token in tokens}
         shown = {path for path, token in paths.items() if token in present}
         return {paths[path] for path in self._watch.look(list(paths), shown)}
+
+    def cloned(self, tokens: set[str]) -> bool:
+        """Whether a daemon of another boot that is not seen to be silent shows this machine's id.
+
+        After a reboot that is the daemon of before, until it was seen not to beat; later only a clone of the
+        image, whose attempts must not be taken for those of a boot that is over.
+        """
+        machine, paths = self._context.machine, self._context.paths
+        same = [
+            token
+            for token in tokens
+            if machine.rebooted_since(self._seen.get(token) or self._read(token) or {})
+        ]
+        beats = [paths.heartbeat(DAEMON, token) for token in same]
+        return len(self._quick.look(beats, set(beats))) < len(beats)
 
     def bury(self, token: str) -> None:
         """Remove what a dead daemon left."""

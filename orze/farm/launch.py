@@ -150,7 +150,7 @@ class Launcher:
         return env
 
     def go(
-        self, start: Start, fold: IdeaFold, *, frame: Mapping[str, object], config: str, delay: float,
+        self, start: Start, fold: IdeaFold, *, frame: Mapping[str, object], config: Merged, delay: float,
         facts: Mapping[str, object],
     ) -> Go:  # fmt: skip
         """The whole message for a keeper whose claim stands.

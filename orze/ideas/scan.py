@@ -15,9 +15,9 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LINE = re.compile(rb"([^\r\n]*+)(?:\r\n|\r|\n|\Z)")
 _LINE_AND_EMPTY_LINES = re.compile(rb"([^\r\n]*+)((?:\r\n|\r|\n)*+)")
 
-# Lines that hide no heading in column 0 from a reader who comes from just after a top-level heading: text, list
-# items, quotes, and whole fences of three backticks in column 0. A line in column 0 that is no quote lies in no
-# container, so it does not matter what the lines before it opened. All others are read line by line.
+# Lines that hide no heading in column 0 from a reader who comes from just after a top-level heading: text,
+# list items, quotes, and whole fences of three backticks in column 0. A line in column 0 that is no quote is
+# in no container, so it does not matter what the lines before it opened. All others are read line by line.
 _DULL = re.compile(
     rb"(?:[ \t]*+[^ \t\r\n#`~<].*+(?:\n|\Z)"
     rb"|[ \t]*+\r?\n"

@@ -86,7 +86,7 @@ def keeper(code: str, *arguments: str, options: tuple[str, ...] = ()) -> dict[st
     """Run `code` in a small keeper and return what it answered; nothing may be printed on standard error."""
     argv = [sys.executable, *options, "-I", "-S", "-c", KEEPER + code, ROOT, *arguments]
     done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=DEADLINE, check=False, start_new_session=True
+        argv, input="", capture_output=True, text=True, timeout=DEADLINE, check=False, start_new_session=True
     )
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)

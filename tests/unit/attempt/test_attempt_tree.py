@@ -162,6 +162,22 @@ answer(status=status)
     assert found == {"status": 0}
 
 
+def test_a_process_group_is_killed_at_one_stroke():
+    found = keeper("""
+main = start('''
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.fork()
+say("deaf")
+rest_for_ever()
+''')
+said("deaf deaf")
+tree.Ending(0, now()).step(now())
+printed = rest()
+answer(printed=printed, status=drive(main))
+""")
+    assert found == {"printed": "", "status": 9}
+
+
 def test_a_lost_lease_hastens_the_end():
     found = keeper("""
 main = start('''

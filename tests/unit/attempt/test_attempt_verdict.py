@@ -16,6 +16,7 @@ from verdict_logs import (
     ARGPARSE,
     CHAINED,
     COLOURED,
+    CROWD,
     CUT_OFF,
     FROM_OOM,
     GROUP,
@@ -153,8 +154,9 @@ def test_another_exit_code_is_told_with_the_last_line(code: int, log: str, error
     assert (verdict.cause, verdict.error) == (Cause.EXIT_CODE, error)
 
 
-def test_a_table_of_torchrun_without_a_traceback_names_the_rank_and_its_exit_code():
-    verdict = classify(exit_status=exited(1), log_tail=TABLE.format(code=7).encode())
+@pytest.mark.parametrize("table", [TABLE, CROWD])
+def test_a_table_of_torchrun_without_a_traceback_names_the_rank_and_its_exit_code(table: str):
+    verdict = classify(exit_status=exited(1), log_tail=table.format(code=7).encode())
     assert (verdict.cause, verdict.error) == (Cause.EXIT_CODE, "exit code 1: rank 0 ended with exit code 7")
 
 
@@ -309,6 +311,8 @@ def test_only_the_end_of_a_hostile_log_is_looked_at(line: str):
     raises = log + raised("ValueError: x").encode()
     assert classify(exit_status=exited(1), log_tail=raises).error == "ValueError: x"
     assert classify(exit_status=exited(1), log_tail=log).cause is Cause.EXIT_CODE
+    before = raised("ValueError: x").encode() + b"\n" * TAIL_LIMIT
+    assert classify(exit_status=exited(1), log_tail=before).error == "exit code 1: it printed nothing"
 
 
 def test_the_tail_of_a_log_is_read(tmp_path: Path):

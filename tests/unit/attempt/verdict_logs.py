@@ -183,6 +183,7 @@ Root Cause (first observed failure):
   traceback : To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html
 ============================================================
 """
+CROWD = TABLE.replace("Failures:\n", "Failures:\n" + "  exitcode  : -15 (pid: 1)\n" * 60)
 RECORDED = TABLE.format(code=1).replace(
     "  traceback : To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html\n",
     "  traceback : Traceback (most recent call last):\n"

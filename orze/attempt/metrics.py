@@ -257,7 +257,7 @@ def _clean_object(values: dict[str, object], prefix: str, dropped: list[str]) ->
 
 def _clean(value: object, name: str, dropped: list[str]) -> object:
     """The value with None for what is not finite, whose names go to `dropped`."""
-    name = name[:_NAME_LIMIT]
+    name = name[:_NAME_LIMIT]  # a long one would be copied for each value below it
     if isinstance(value, dict):
         return _clean_object(value, f"{name}.", dropped)
     if isinstance(value, list):

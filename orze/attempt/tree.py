@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _PR_GET_DUMPABLE = 3
 _PR_SET_CHILD_SUBREAPER = 36
 _AGAIN = 1.0  # seconds between two looks at what is still there
-_CLASSIC_SIGNALS = 32  # the real-time signals above are at their default in a keeper
+_SIGNALS = range(1, 32)  # signal(7); the real-time signals above are not used in a keeper
 
 
 def become_subreaper() -> None:
@@ -210,8 +210,8 @@ def _read_file(path: str) -> bytes:
 
 
 def _fork_into(become: Callable[[], NoReturn], tell: int) -> int:
-    """Fork with all signals blocked, so that none reaches a handler of the keeper's in the child."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    """Fork with the signals blocked, so that none reaches a handler of the keeper's in the child."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         # Python 3.12 warns of a fork beside threads: the child takes no lock that another could hold.
         with warnings.catch_warnings():
@@ -242,7 +242,7 @@ def _leave(keeper: int) -> None:
     _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != keeper:  # it died before the line above could take effect
         os._exit(127)
-    for number in range(1, _CLASSIC_SIGNALS):
+    for number in _SIGNALS:
         if number not in {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

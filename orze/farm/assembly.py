@@ -70,7 +70,6 @@ class Assembly:
             queue=self.queue,
             attempts=self.attempts,
             journal=self.journal,
-            leadership=self.leadership,
             steward=self.steward,
         )
         self.board = Board(context, queue=self.queue, attempts=self.attempts, intake=self.intake)

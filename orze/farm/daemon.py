@@ -176,6 +176,8 @@ class Daemon:
             m.queue.set_known(idea_id, known)
             if known.outcome is None:
                 m.board.drop(idea_id)
+        for idea_id, _, _ in outcomes:
+            m.steward.told(idea_id)
         m.board.take(outcomes)
         if changed:
             self.show.changed()

@@ -54,6 +54,7 @@ class Follower:
         if entry and entry.known and entry.known.outcome:
             m.journal.fold.assume(attempt.idea_id, None)  # whatever the journal has seen, it runs again
             m.board.drop(attempt.idea_id)
+            m.steward.told(attempt.idea_id)
             if m.leadership.mine:
                 m.steward.reopen(attempt.idea_id)
         m.queue.set_running(attempt.idea_id, State.CLAIMED)

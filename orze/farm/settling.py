@@ -9,7 +9,6 @@ from orze.attempt.projections import METRICS_FILE, project
 from orze.coord.chain import Chain
 from orze.coord.idea_chain import IdeaFold
 from orze.coord.journal import Journal
-from orze.coord.leader import Leadership
 from orze.core.states import SUCCEEDED, TERMINAL, State
 from orze.farm.attempts import Attempts
 from orze.farm.context import Context
@@ -30,14 +29,12 @@ class Settler:
         queue: Queue,
         attempts: Attempts,
         journal: Journal,
-        leadership: Leadership,
         steward: Steward,
     ) -> None:
         self._context = context
         self._queue = queue
         self._attempts = attempts
         self._journal = journal
-        self._leadership = leadership
         self._steward = steward
 
     def settle(self, idea_id: str, fold: IdeaFold) -> None:
@@ -121,8 +118,7 @@ class Settler:
 
     def _note(self, idea_id: str, state: State, facts: Facts) -> None:
         facts["title"] = self._queue.title(idea_id)
-        if self._leadership.mine:
-            self._steward.note(idea_id, state, facts)
+        self._steward.note(idea_id, state, facts)
         self._journal.fold.assume(idea_id, state)
         self._queue.set_known(idea_id, self._journal.fold.ideas[idea_id])
 

@@ -52,9 +52,16 @@ class Steward:
         self.problems: list[str] = []
 
     def note(self, idea_id: str, state: State, facts: Facts) -> None:
-        """An outcome was seen: it goes into the journal with the next entry."""
+        """An outcome was seen: it goes into the journal, from here or, if another leads, from there.
+
+        It is kept until the journal tells it, for the leader may die before it has seen the same.
+        """
         self._reopened.pop(idea_id, None)
         self._outcomes[idea_id] = (state, facts)
+
+    def told(self, idea_id: str) -> None:
+        """The journal tells an outcome of this idea: whoever led has written it."""
+        self._outcomes.pop(idea_id, None)
 
     def reopen(self, idea_id: str) -> None:
         """An outcome in the journal holds no more: the idea's directory was removed, or it was retried."""

@@ -160,7 +160,7 @@ def _outline(text: str, path: str, line: int) -> tuple[str, _Block | None]:
     prose, found = _walk(text)
     if len(found) > 1:
         first, second = (line + block.lines_before - 1 for block in found[:2])
-        raise IdeaError(second, f"a second yaml block; the first begins on line {first}: keep one of them", path)
+        raise IdeaError(second, f"a second yaml block; the first is on line {first}: keep one of them", path)
     return prose, found[0] if found else None
 
 

@@ -42,7 +42,7 @@ class Section:
         offset: bytes from the start of the file.
         length: bytes.
         line: number of the heading's line, from 1.
-        sha: 16 bytes that name the content; blank space at its end does not count.
+        sha: its `revision`.
         closed: whether every fence (and HTML block) of the section ends; otherwise it swallows what follows.
         problem: why the section cannot be accepted, in one sentence; None where the scan found nothing.
     """
@@ -160,8 +160,12 @@ def _section(
     elif len(body) > LONGEST_SECTION:
         problem = f"the section is longer than {LONGEST_SECTION >> 20} MiB: shorten it"
     shown = title.decode("utf-8", "replace") if title else ""
-    sha = hashlib.sha256(body.rstrip()).digest()[:16]
-    return Section(name.decode(), shown, offset, len(body), line, sha, unclosed is None, problem)
+    return Section(name.decode(), shown, offset, len(body), line, revision(body), unclosed is None, problem)
+
+
+def revision(body: bytes) -> bytes:
+    """The 16 bytes that name the content of a section: of its SHA-256, without the blank space at its end."""
+    return hashlib.sha256(body.rstrip()).digest()[:16]
 
 
 def _bad_id(heading: bytes) -> str:

@@ -59,8 +59,11 @@ def test_a_name_that_is_somebody_elses_is_refused(files, beat):
         Beat(files, PATH, ManualClock()).begin()
 
 
-def test_a_renewal_is_one_overwriting(files, beat):
-    beat._files = share = Share(files)
+def test_a_renewal_is_one_overwriting(files):
+    share = Share(files)
+    beat = Beat(share, PATH, ManualClock())
+    beat.begin()
+    share.calls.clear()
     beat.renew()
     assert share.names() == ["overwrite"]
 
@@ -99,9 +102,10 @@ def test_a_heartbeat_that_could_not_be_made_has_no_lease(files, clock):
     assert beat.renewed == 0.0
 
 
-def test_after_a_failed_renewal_the_next_content_is_new_all_the_same(files, beat):
+def test_after_a_failed_renewal_the_next_content_is_new_all_the_same(files):
+    beat = Beat(fails_once(files, "overwrite", errno.EIO, done=True), PATH, ManualClock())
+    beat.begin()
     before = files.read(PATH, SIZE)
-    beat._files = fails_once(files, "overwrite", errno.EIO, done=True)
     with pytest.raises(OSError, match="EIO"):
         beat.renew()
     between = files.read(PATH, SIZE)

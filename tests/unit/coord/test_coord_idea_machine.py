@@ -163,5 +163,5 @@ class IdeaMachine(RuleBasedStateMachine):
             decode(data)
 
 
-IdeaMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+IdeaMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestAnyRecordsOnOneIdea = IdeaMachine.TestCase

@@ -260,10 +260,10 @@ def slices(files):
     return [{part: len(record[part]) for part in PARTS if part in record} for record in records(files)]
 
 
-def test_fifty_thousand_ideas_are_a_few_records(files, journal):
-    assert journal.write(1, {"register": [section(number, "x" * 200) for number in range(50_000)]})
-    assert len(records(files)) <= 6
-    assert len(replay(files).fold.ideas) == 50_000
+def test_many_ideas_are_a_few_records(files, journal):
+    assert journal.write(1, {"register": [section(number, "x" * 200) for number in range(20_000)]})
+    assert 1 < len(records(files)) <= 3
+    assert len(replay(files).fold.ideas) == 20_000
 
 
 @pytest.mark.parametrize("letter", ["x", "ä", "中", "🦋", '"', "\n", "\0"], ids=ascii)
@@ -323,9 +323,7 @@ ENTRIES = st.fixed_dictionaries(
 
 def shown(journal):
     fold = journal.fold
-    ideas = {
-        name: [getattr(known, slot) for slot in known.__slots__] for name, known in fold.ideas.items()
-    }
+    ideas = {name: [getattr(known, slot) for slot in known.__slots__] for name, known in fold.ideas.items()}
     return ideas, fold.answers, fold.term, fold.tail, fold.records
 
 

@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orze.coord.record import LIMIT, decode, digest, encode, new_record, slot_name, slot_of
@@ -15,11 +15,13 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), JSON, max_size=6))
 def test_a_record_is_read_as_it_was_written(record):
     assert decode(encode(record)) == record
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.integers(), max_size=6))
 def test_a_record_has_one_spelling_and_one_line(record):
     again = dict(reversed(record.items()))
@@ -27,6 +29,7 @@ def test_a_record_has_one_spelling_and_one_line(record):
     assert encode(record).count(b"\n") == 1
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_bytes_that_are_no_record_are_a_value_error_and_nothing_else(data):
     try:
@@ -69,16 +72,19 @@ def test_a_record_that_nobody_could_read_is_not_written():
         encode({"a": "x" * (LIMIT - overhead + 1)})
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_the_digest_is_the_sha256_in_hex(data):
     assert digest(data) == hashlib.sha256(data).hexdigest()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**9))
 def test_a_slot_is_found_again_from_its_name(slot):
     assert slot_of(slot_name(slot)) == slot
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**7), st.integers(1, 10**7))
 def test_no_two_slots_share_a_name(one, other):
     assert (slot_name(one) == slot_name(other)) == (one == other)
@@ -88,14 +94,15 @@ def test_no_two_slots_share_a_name(one, other):
     "name",
     [
         "", ".json", "000001", "1.json", "00001.json", "0000001.json", "000000.json", "-00001.json",
-        "+00001.json", "00000a.json", "000001.json.json", "000001.JSON", ".tmp-000001.json", "٠٠٠٠٠١.json", "00000².json",
-        " 00001.json", "000001.json ", "stop-abcdef", "0000_1.json", "9" * 200,
+        "+00001.json", "00000a.json", "000001.json.json", "000001.JSON", ".tmp-000001.json", "٠٠٠٠٠١.json",
+        "00000².json",        " 00001.json", "000001.json ", "stop-abcdef", "0000_1.json", "9" * 200,
     ],
 )  # fmt: skip
 def test_only_the_one_name_of_a_slot_is_a_slot(name):
     assert slot_of(name) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=15))
 def test_any_file_name_is_a_slot_or_not(name):
     slot = slot_of(name)

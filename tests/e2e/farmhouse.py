@@ -1,0 +1,395 @@
+"""A farm in a temporary directory, tended by real processes: daemons, keepers, training scripts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orze.coord.idea_chain import CLAIM, DONE, FAIL, LOST, REQUEUE, RETRY, IdeaFold
+from orze.coord.record import decode, digest, new_record
+from orze.core.clock import SystemClock
+from orze.core.files import RealFiles
+from orze.coord.requests import submit
+
+ROOT = Path(__file__).resolve().parents[2]
+FARM = ROOT / "farm.py"
+ACTOR = Path(__file__).with_name("actor.py")
+DEADLINE = 30.0  # seconds; every wait is for an event, this bounds it
+SHORT_LEASE = {"heartbeat": 0.5, "fence": 3, "kill": 1, "steal": 5}
+UNSHARE = ("unshare", "--uts", "--pid", "--fork", "--mount-proc")
+_TICK = 0.02  # seconds between two looks at what is waited for
+
+
+def idea(number: int, train: str = "", *, title: str = "", config: str = "", **more: str) -> str:
+    """One section of ideas.md.
+
+    Args:
+        train: what the training does, in the verbs of actor.py; by default it writes a metric.
+        config: further lines of its YAML.
+        more: fields by their names, in capitals (`Priority="high"`); blocks of other roles in small letters.
+    """
+    fields = "".join(f"- **{name}**: {value}\n" for name, value in more.items() if name[0].isupper())
+    roles = {"train": train, **{name: text for name, text in more.items() if name[0].islower()}}
+    blocks = "".join(
+        f"{name}: |\n" + "".join(f"  {line}\n" for line in text.strip("\n").splitlines())
+        for name, text in roles.items()
+        if text
+    )
+    heading = f"## idea-{number:03d}: {title or f'Number {number}'}"
+    return f"{heading}\n{fields}\n```yaml\nnumber: {number}\n{config and config.rstrip() + chr(10)}{blocks}```\n\n"
+
+
+class Farm:
+    """A project with its results.
+
+    Args:
+        home: the directory, made here.
+        settings: what orze.yaml says.
+    """
+
+    def __init__(self, home: Path, **settings: Any) -> None:
+        self.home = home
+        self.ideas = home / "ideas.md"
+        self.results = home / "results"
+        self.daemons: list[Daemon] = []
+        self.machines: list[Machine] = []
+        for name in ("configs", "flags", "locks", "tmp"):
+            (home / name).mkdir(parents=True)
+        (home / "configs" / "base.yaml").write_text("from_base: 1\n")
+        (home / "train_idea.py").write_bytes(ACTOR.read_bytes())
+        self.ideas.write_text("# Ideas\n")
+        self.configure(**settings)
+
+    # ---- what is in the project
+
+    def configure(self, **settings: Any) -> None:
+        """Write orze.yaml anew (JSON is YAML)."""
+        (self.home / "orze.yaml").write_text(json.dumps(settings, indent=1))
+
+    def write(self, *sections: str) -> None:
+        """Write ideas.md; the heading at its end makes the last idea whole at once."""
+        self.ideas.write_text("".join(["# Ideas\n\n", *sections, "# End\n"]))
+
+    def append(self, *sections: str) -> None:
+        """Append to ideas.md as people do."""
+        with self.ideas.open("a") as stream:
+            stream.write("".join([*sections, "# End\n"]))
+
+    def flag(self, name: str) -> None:
+        """Raise a flag that a script waits for."""
+        (self.home / "flags" / name).touch()
+
+    def flagged(self, name: str) -> bool:
+        """Whether a script has raised a flag."""
+        return (self.home / "flags" / name).exists()
+
+    def ask(self, kind: str, idea_id: str) -> None:
+        """Leave a request for whoever leads."""
+        submit(
+            RealFiles(), str(self.results / ".orze" / "requests"), SystemClock(), kind=kind, idea_id=idea_id, by="test"
+        )
+
+    # ---- processes
+
+    def start(self, *flags: str, on: Machine | None = None, **env: str) -> Daemon:
+        """Start a daemon with one CPU slot, unless the flags say otherwise."""
+        if "--gpus" not in flags:
+            flags = (*flags, "--gpus", "cpu")
+        daemon = Daemon(self, flags, on, env)
+        self.daemons.append(daemon)
+        return daemon
+
+    def run(self, *flags: str, status: int = 0, **env: str) -> str:
+        """Run farm.py to its end; what it printed, where it ends with this status."""
+        daemon = self.start(*flags, **env)
+        assert daemon.wait() == status, daemon.output
+        return daemon.output
+
+    def machine(self, name: str) -> Machine:
+        """Another machine over the same directory."""
+        machine = Machine(name)
+        self.machines.append(machine)
+        return machine
+
+    def environ(self, extra: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a daemon: slot locks and all in the farm's own temporary directory."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CUDA_", "ORZE_", "WANDB_"))}
+        return {**kept, "TMPDIR": str(self.home / "tmp"), **extra}
+
+    def processes(self, program: str = "") -> list[int]:
+        """Every process that works in the project, on any machine, whose command line names the program."""
+        return [pid for pid in _pids() if _cwd(pid).startswith(str(self.home)) and program in _cmdline(pid)]
+
+    def keepers(self, on: Machine | None = None) -> list[int]:
+        """The keepers that run here or on a machine."""
+        found = self.processes("attempt/keeper.py")
+        return [pid for pid in found if on is None or _pid_namespace(pid) == _pid_namespace(on.init)]
+
+    def close(self) -> None:
+        """Kill everything."""
+        for machine in self.machines:
+            machine.stop()
+        for daemon in self.daemons:
+            daemon.kill()
+        while left := self.processes():
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            select.select([], [], [], _TICK)
+
+    # ---- what is to be seen
+
+    def wait(self, happened: Callable[[], object], what: str = "", deadline: float = DEADLINE) -> None:
+        """Wait until something has happened; a daemon that ends unexpectedly ends the wait."""
+        until = time.monotonic() + deadline
+        while not happened():
+            assert time.monotonic() < until, f"{what or 'it'} did not happen in {deadline:g} s\n{self.story()}"
+            for daemon in self.daemons:
+                assert daemon.process.poll() in daemon.may_end, f"a daemon ended\n{self.story()}"
+            select.select([], [], [], _TICK)
+
+    def wait_for(self, **kinds: str) -> None:
+        """Wait until the chains of ideas hold these records: `wait_for(idea_001="CLAIM DONE")`."""
+        for name, expected in kinds.items():
+            idea_id = name.replace("_", "-")
+            self.wait(lambda i=idea_id, e=expected: self.kinds(i) == e.split(), f"{idea_id}: {expected}")
+
+    def wait_states(self, **states: str) -> None:
+        """Wait until the report tells these states: `wait_states(COMPLETED=2)`; others must be 0."""
+        self.wait(lambda: self.status().get("states") == states, f"{states}")
+
+    def story(self) -> str:
+        """All that explains a failure."""
+        logs = [f"--- {' '.join(daemon.flags)}\n{daemon.output}" for daemon in self.daemons]
+        chains = [f"{path.name}: {self.kinds(path.name)}" for path in sorted(self.results.glob("idea-*"))]
+        events = [f"{e['at']:.2f} {e['what']} {e['idea']} {e['attempt']}" for e in self.events()]
+        states = [f"status: {self.status().get('states')}, problems {self.status().get('problems')}"]
+        return "\n".join([*logs, *chains, *events[-30:], *states])
+
+    def status(self) -> dict[str, Any]:
+        """status.json; nothing where there is none yet."""
+        try:
+            return json.loads((self.results / "status.json").read_text())
+        except FileNotFoundError:
+            return {}
+
+    def report(self) -> str:
+        """report.md."""
+        return (self.results / "report.md").read_text()
+
+    def problems(self) -> str:
+        """The problems that status.json tells, one a line."""
+        return "\n".join(problem["text"] for problem in self.status().get("problems", ()))
+
+    def records(self, idea_id: str) -> list[dict[str, Any]]:
+        """The valid records of an idea's chain."""
+        return [record for record, valid in self._chain(idea_id) if valid]
+
+    def kinds(self, idea_id: str) -> list[str]:
+        """The kinds of the valid records."""
+        return [record["kind"] for record in self.records(idea_id)]
+
+    def last(self, idea_id: str) -> dict[str, Any]:
+        """The last valid record."""
+        return self.records(idea_id)[-1]
+
+    def events(self, what: str = "", idea_id: str = "", role: str = "") -> list[dict[str, Any]]:
+        """The lines of the history that are about this."""
+        try:
+            lines = (self.home / "history.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        wanted = {"what": what, "idea": idea_id, "role": role}
+        return [
+            event
+            for event in map(json.loads, lines)
+            if all(not value or event.get(name) == value for name, value in wanted.items())
+        ]
+
+    def starts(self, idea_id: str = "") -> list[dict[str, Any]]:
+        """The trainings that began."""
+        return self.events("start", idea_id, "train")
+
+    def _chain(self, idea_id: str) -> list[tuple[dict[str, Any], bool]]:
+        fold = IdeaFold()
+        found = []
+        for path in sorted((self.results / idea_id / ".chain").glob("[0-9]*.json")):
+            data = path.read_bytes()
+            record = decode(data)
+            found.append((record, fold.apply(record, digest(data))))
+        return found
+
+    # ---- what must always hold
+
+    def check(self) -> None:
+        """Hold history and chains against the promises of docs/protocol.md."""
+        assert not self.events("overlap"), self.story()
+        for home in self.results.glob("idea-*"):
+            if (home / ".chain").is_dir():
+                self._check_idea(home.name)
+        for log in self.daemons:
+            assert "Traceback" not in log.output, log.output
+            assert "please report it" not in log.output, log.output
+
+    def _check_idea(self, idea_id: str) -> None:
+        names = [path.name for path in sorted((self.results / idea_id / ".chain").glob("[0-9]*.json"))]
+        assert names == [f"{slot:06d}.json" for slot in range(1, len(names) + 1)], f"{idea_id}: {names}"
+        records = self.records(idea_id)
+        results = 0  # since the last retry
+        claimed: dict[str, dict[str, Any]] = {}
+        open_again = True
+        for record in records:
+            kind = record["kind"]
+            results = 0 if kind == RETRY else results + (kind == DONE)
+            assert results <= 1, f"{idea_id} has two results\n{self.story()}"
+            if kind == CLAIM:
+                assert open_again, f"{idea_id} was claimed twice\n{self.story()}"
+                claimed[f"{record['attempt']}-{record['token']}"] = record
+            open_again = kind in (LOST, REQUEUE, RETRY) or (kind == FAIL and not record["final"])
+            if kind == DONE and "by" in record["metrics"]:
+                assert record["metrics"]["by"] == record["directory"], f"{idea_id}: another's metrics"
+        begun = [event["attempt"] for event in self.starts(idea_id)]
+        assert len(set(begun)) == len(begun), f"{idea_id}: one attempt trained twice\n{self.story()}"
+        assert set(begun) <= claimed.keys(), f"{idea_id} ran without a claim\n{self.story()}"
+
+
+class Daemon:
+    """One farm.py.
+
+    Attributes:
+        may_end: what its wait status may be while the test waits for other things; None: it runs.
+    """
+
+    def __init__(self, farm: Farm, flags: Sequence[str], on: Machine | None, env: Mapping[str, str]) -> None:
+        self.flags = flags
+        self._on = on
+        self._log = farm.home / f"daemon-{len(farm.daemons)}.log"
+        self.may_end: set[int | None] = {None, 0} if "--once" in flags else {None}
+        command = [sys.executable, str(FARM), *flags]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                on.command(command, farm.home) if on else command,
+                cwd=farm.home,
+                env=farm.environ(env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """All that it printed."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        """Its pid here, also where it runs on another machine."""
+        if self._on is None:
+            return self.process.pid
+        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.may_end = {None, -signal.SIGKILL, self.process.poll()}
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, IndexError, FileNotFoundError):
+                self.send(signal.SIGKILL)
+            self.wait()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to go, and wait until it has."""
+        self.send(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until it has ended; its exit status."""
+        try:
+            status = self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the daemon does not end:\n{self.output}")
+        self.may_end = {status}
+        return status
+
+
+class Machine:
+    """A machine of its own to every process on it: host name and pids; only the directory is shared.
+
+    Its first process lives until `stop`, which ends all others with it, as when the power fails.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        # a shell that waits for a child also collects whatever orphan ends, as an init does
+        life = f"hostname {name}; echo up; sleep infinity & wait"
+        self._process = subprocess.Popen(
+            [*UNSHARE, "sh", "-c", life],
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdout
+        assert self._process.stdout.readline() == b"up\n"
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        self.init = int(children.split()[0])
+
+    def command(self, command: Sequence[str], cwd: Path) -> list[str]:
+        """What runs a command on this machine."""
+        enter = ["nsenter", "--target", str(self.init), "--uts", "--pid", "--mount"]
+        return [*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(cwd), *command]
+
+    def stop(self) -> None:
+        """Cut the power."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.init, signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stdout
+        self._process.stdout.close()
+
+
+def two_machines() -> str:
+    """Why this host cannot play two machines; empty where it can."""
+    if missing := [tool for tool in ("unshare", "nsenter", "hostname") if not shutil.which(tool)]:
+        return f"{', '.join(missing)} missing"
+    tried = subprocess.run([*UNSHARE, "true"], capture_output=True, check=False)
+    return "" if tried.returncode == 0 else f"unshare: {tried.stderr.decode().strip()}"
+
+
+def _pids() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _cwd(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
+
+
+def _cmdline(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _pid_namespace(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""

@@ -1,0 +1,62 @@
+"""Two daemons on one directory, as two machines: own host names, own pids, nothing shared but the files."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from farmhouse import SHORT_LEASE, idea, two_machines
+
+pytestmark = pytest.mark.skipif(bool(two_machines()), reason=two_machines() or "two machines can be had")
+
+
+def test_two_machines_share_ideas_and_run_none_twice(make_farm):
+    farm = make_farm(poll=1)
+    farm.write(*[idea(n) for n in range(1, 13)])
+    farm.start("--gpus", "cpu:2", on=farm.machine("alpha"))
+    farm.start("--gpus", "cpu:2", on=farm.machine("beta"))
+    farm.wait_states(COMPLETED=12)
+    assert len(farm.starts()) == 12
+    assert {event["host"] for event in farm.starts()} == {"alpha", "beta"}
+    assert {host["name"] for host in farm.status()["hosts"]} == {"alpha", "beta"}
+    assert [host["leader"] for host in farm.status()["hosts"]].count(True) == 1
+
+
+def test_a_daemon_that_is_killed_on_either_machine_loses_nothing_and_is_followed_by_one_that_adopts(make_farm):
+    farm = make_farm(poll=1)
+    farm.write(idea(1, "wait('go')\nmetrics()"), idea(2, "wait('go')\nmetrics()"))
+    machines = [farm.machine("alpha"), farm.machine("beta")]
+    daemons = [farm.start(on=machine) for machine in machines]
+    farm.wait(lambda: len(farm.starts()) == 2, "two starts")
+    running = set(farm.processes("train_idea.py"))
+    for machine, daemon in zip(machines, daemons, strict=True):
+        daemon.kill()
+        again = farm.start(on=machine)
+        farm.wait(lambda daemon=again: "adopted" in daemon.output, "the adoption")
+    assert set(farm.processes("train_idea.py")) == running
+    farm.flag("go")
+    farm.wait_states(COMPLETED=2)
+    assert len(farm.starts()) == 2
+
+
+def test_what_a_dead_machine_ran_is_run_again_once_by_the_other_after_the_lease(make_farm):
+    farm = make_farm(poll=1, lease=SHORT_LEASE)
+    farm.write(idea(1, "save('half')\nif not resumed(): touch('begun'); rest()\nmetrics(resumed=resumed())"))
+    beta = farm.start("--gpus", "cpu", on=farm.machine("beta"), ORZE_E2E="beta")
+    farm.wait(lambda: "this host leads" in beta.output, "a leader")
+    farm.wait(lambda: farm.flagged("begun"), "the start")
+    first = farm.starts()[0]
+    other = farm.start(on=farm.machine("alpha"))
+    assert first["host"] == "beta"
+    beta.kill()
+    for pid in farm.keepers():
+        os.kill(pid, signal.SIGKILL)
+    farm.wait_for(idea_001="CLAIM LOST CLAIM DONE")
+    assert [event["host"] for event in farm.starts()] == ["beta", "alpha"]
+    lost = farm.records("idea-001")[1]
+    assert not lost["seen_gone"]
+    assert farm.starts()[1]["at"] - first["at"] >= SHORT_LEASE["steal"]
+    assert farm.last("idea-001")["metrics"]["resumed"] == "half"
+    farm.wait(lambda: "this host leads" in other.output and farm.status()["leader"] == "alpha", "the new leader")
+    farm.wait_states(COMPLETED=1)

@@ -50,7 +50,15 @@ class Farm:
         self.script.write_text(TRAIN)
         (home / "base.yaml").write_text("training: {lr: 0.1}\n")
         (home / "orze.yaml").write_text("train_script: train.py\nbase_config: base.yaml\n")
-        self.ideas_md.write_text("".join(map(section, range(1, ideas + 1))))
+        self.ideas_md.write_text("# Ideas\n\n")
+        self._written = 0
+        self.append(ideas)
+
+    def append(self, ideas: int) -> None:
+        """Add so many ideas at the end of ideas.md."""
+        first, self._written = self._written + 1, self._written + ideas
+        with self.ideas_md.open("a") as stream:
+            stream.write("".join(map(section, range(first, self._written + 1))))
 
     @property
     def environment(self) -> dict[str, str]:

@@ -152,12 +152,18 @@ class Course:
 
     def _read_metrics(self) -> dict[str, Any]:
         elsewhere = self._idea.projection(METRICS_FILE) if self._go["doors"] else None
-        try:
-            return metrics.read_metrics(
-                self._space.data, primary=self._go["primary"], elsewhere=elsewhere
-            ).values
-        except metrics.MetricsError as error:
-            raise Failed(error.cause, error.sentence) from None
+        while True:
+            try:
+                found = metrics.read_metrics(
+                    self._space.data, primary=self._go["primary"], elsewhere=elsewhere
+                )
+            except metrics.MetricsError as error:
+                raise Failed(error.cause, error.sentence) from None
+            except OSError:  # the share did not answer: that says nothing about the experiment
+                if why := self._supervisor.wait(_RETRY_PAUSE):
+                    raise Over(why) from None
+            else:
+                return found.values
 
     def _evaluate(self) -> dict[str, Any]:
         found: dict[str, Any] = {"evaluated": False, "evaluation_error": "", "post_errors": []}

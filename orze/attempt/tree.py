@@ -22,6 +22,7 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _PR_GET_DUMPABLE = 3
 _PR_SET_CHILD_SUBREAPER = 36
 _AGAIN = 1.0  # seconds between two looks at what is still there
+_FIRST_OTHER = 3  # descriptor behind standard input, output and error
 _SIGNALS = range(1, 32)  # signal(7); the real-time signals above are not used in a keeper
 
 
@@ -57,11 +58,13 @@ def spawn(
         OSError: it could not be started; errno and filename tell why. Nothing is left behind.
     """
     programs = _programs(argv[0], env)
+    handled = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_DFL]
+    descriptors = [int(name) for name in os.listdir("/proc/self/fd")]
     keeper = os.getpid()
 
     def become() -> NoReturn:
-        _leave(keeper)
-        _connect(output, keep)
+        _leave(keeper, handled)
+        _connect(output, keep, descriptors)
         os.chdir(cwd)
         _execute(programs, list(argv), env)
 
@@ -236,28 +239,27 @@ def _run_child(become: Callable[[], NoReturn], tell: int) -> NoReturn:
         os._exit(127)
 
 
-def _leave(keeper: int) -> None:
+def _leave(keeper: int, handled: list[int]) -> None:
     """A session of its own, the signals at their defaults, and death with the parent."""
     os.setsid()
     _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != keeper:  # it died before the line above could take effect
         os._exit(127)
-    for number in _SIGNALS:
-        if number not in {signal.SIGKILL, signal.SIGSTOP}:
-            signal.signal(number, signal.SIG_DFL)
+    for number in handled:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _connect(output: int, keep: Collection[int]) -> None:
+def _connect(output: int, keep: Collection[int], descriptors: list[int]) -> None:
+    """The standard descriptors; of the others only `keep` outlives the execution."""
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    kept = {0, 1, 2, *keep}
-    for name in os.listdir("/proc/self/fd"):
+    for descriptor in descriptors:
         try:
-            os.set_inheritable(int(name), int(name) in kept)
+            os.set_inheritable(descriptor, descriptor < _FIRST_OTHER or descriptor in keep)
         except OSError:
-            continue  # the descriptor of the listing itself
+            continue  # that of the listing itself, closed by now
 
 
 def _programs(name: str, env: dict[str, str]) -> list[str]:

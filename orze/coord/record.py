@@ -30,7 +30,7 @@ def encode(record: Record) -> bytes:
     Raises:
         ValueError: it holds NaN or infinity, or is larger than LIMIT (nobody could read it, for ever).
     """
-    data = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    data = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
     if len(data) > LIMIT:
         raise ValueError(f"a record of {len(data)} bytes is larger than {LIMIT}")
     return data

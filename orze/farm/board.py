@@ -18,6 +18,7 @@ from orze.report.columns import read_cells
 from orze.report.leaderboard import Leaderboard
 from orze.report.model import Column, HostRow, Problem, Ranked, Result, Running, Snapshot, Waiting
 from orze.report.plots import plot_input
+from orze.report.primary import has_merit
 from orze.report.render import report_md
 from orze.report.status import status_json
 
@@ -174,7 +175,7 @@ class Board:
         names = [
             name
             for name, value in best.result.metrics.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
+            if isinstance(value, int | float) and not isinstance(value, bool) and has_merit(name)
         ]
         return [Column(name) for name in names if not primary or name != primary.name][:_DEFAULT_COLUMNS]
 

@@ -31,6 +31,7 @@ _CANDIDATES = 64
 _SWEEP = 60.0  # seconds between two listings of results/
 _AGAIN = 0.1  # seconds until something that is under way is looked at again
 _CARD_LOOK = 1.0  # seconds until a card that is not free is looked at again
+_TEND = 1.0  # seconds for which launches under way may put off the journal and the report
 _ENOUGH = 3  # the Ctrl-C that ends even the wait for stopping attempts
 
 
@@ -62,6 +63,7 @@ class Daemon:
         self._swept = (-1, 0.0)
         self._leader_dead = False
         self._wake_at = 0.0
+        self._tend_by = 0.0
 
     def begin(self) -> None:
         """Show this daemon to the others, and read what there is."""
@@ -100,25 +102,19 @@ class Daemon:
             self.cycle()
             if self._once and self._is_through():
                 return
-            self._starter.refill()
+            if not self._starter.taken:
+                self._starter.refill()
             m.events.wait(self._pause())
             self._wait_for_children()
 
     def cycle(self) -> None:
         """Once around."""
-        m = self.members
         self._wake_at = float("inf")
         self._look()
         for effect in decide(self._view()):
             self._act(effect)
-        if m.leadership.mine:
-            with m.problems.guard("writing the journal"):
-                m.steward.step()
-                self._follow_journal()
-            m.problems.show("inbox", m.steward.problems)
-            with m.problems.guard("cleaning up"):
-                self._wake_at = 0.0 if m.cleanup.step() else self._wake_at
-        self.show.after_cycle(self._taken())
+        if self._may_tend():
+            self._tend()
 
     def leave(self) -> None:
         """Go, and leave the attempts running."""
@@ -309,12 +305,32 @@ class Daemon:
         elif refusal.fold.end:
             m.settler.settle(refusal.idea_id, refusal.fold)
 
+    # ---- tend
+
+    def _may_tend(self) -> bool:
+        """What can wait, waits for the launches that are under way, but not for long."""
+        return not self._starter.taken or self._clock.steady() >= self._tend_by
+
+    def _tend(self) -> None:
+        """Lead, clean up, and tell what is going on."""
+        m = self.members
+        self._tend_by = self._clock.steady() + _TEND
+        if m.leadership.mine:
+            with m.problems.guard("writing the journal"):
+                m.steward.step()
+                self._follow_journal()
+            m.problems.show("inbox", m.steward.problems)
+            with m.problems.guard("cleaning up"):
+                self._wake_at = 0.0 if m.cleanup.step() else self._wake_at
+        self.show.after_cycle(self._taken())
+
     # ---- wait
 
     def _pause(self) -> float:
         m = self.members
         now = self._clock.steady()
-        times = [self._wake_at, m.hosts.next_beat(), now + self._context.settings.poll, self.show.due()]
+        told = self.show.due() if self._may_tend() else self._tend_by
+        times = [self._wake_at, m.hosts.next_beat(), now + self._context.settings.poll, told]
         if (due := m.intake.due()) is not None:
             times.append(due)
         return 0.0 if m.intake.behind else max(0.0, min(times) - now)

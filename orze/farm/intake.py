@@ -14,6 +14,7 @@ from orze.ideas.source import IdeasSource, Quarantine, StaleSection
 
 SETTLING = 1.0  # seconds for which a file must be unchanged before its last section is taken as whole
 _BUDGET = 0.5  # seconds of one cycle that may go into reading new sections
+_CHUNK = 256  # sections that are read with one opening of the file
 
 
 class Intake:
@@ -63,10 +64,11 @@ class Intake:
         if not self._pending and update is None:
             return False
         until = self._context.clock.steady() + _BUDGET
-        while self._pending:
-            self._take(self._pending.popleft())
-            if self._context.clock.steady() > until:
-                break
+        while self._pending and self._context.clock.steady() < until:
+            chunk = [self._pending.popleft() for _ in range(min(_CHUNK, len(self._pending)))]
+            for section, text in self._source.texts(chunk):
+                if text is not None:  # else it changed under the reading: its next version is on its way
+                    self._take(section, text)
         return True
 
     def section(self, idea: Idea) -> str | None:
@@ -105,17 +107,14 @@ class Intake:
         self._changed.update(self._present)
         self._changed.update(self._queue.ids())
 
-    def _take(self, section: Section) -> None:
+    def _take(self, section: Section, text: str) -> None:
         try:
-            text = self._source.read(section.id)
             idea = parse(text, path=self._name, line=section.line)
         except IdeaError as error:
             self._present.pop(section.id, None)
             self._bad[section.id] = Quarantine(section.id, self._name, error.line, error.reason)
             self._queue.set_bad(section.id, f"{self._name}:{error.line}: {error.reason}")
             return
-        except (StaleSection, KeyError, OSError):
-            return  # the file changed under the reading; its next version is on its way
         self._bad.pop(section.id, None)
         self._present[idea.id] = idea.sha
         self._changed.add(idea.id)

@@ -15,6 +15,7 @@ from orze.farm.context import Context
 from orze.farm.outcomes import Facts, outcome_of, plain_outcome
 from orze.farm.queue import Queue
 from orze.farm.steward import Steward, number_of
+from orze.report.primary import choose
 
 _LOG = logging.getLogger("orze")
 
@@ -124,9 +125,13 @@ class Settler:
 
 
 def _first(facts: Facts) -> str:
-    numbers = [
-        f"{name}={value:.4g}"
-        for name, value in facts.get("metrics", {}).items()
+    """A few numbers for the log, the one that ranks first."""
+    metrics = facts.get("metrics", {})
+    numbers = {
+        name: value
+        for name, value in metrics.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
-    ]
-    return ": " + " ".join(numbers[:3]) if numbers else ""
+    }
+    first = choose(numbers)
+    names = sorted(numbers, key=lambda name: name != first)
+    return ": " + " ".join(f"{name}={numbers[name]:.4g}" for name in names[:3]) if names else ""

@@ -61,8 +61,8 @@ class _Unreadable(Exception):
 class IdeasSource:
     """The incremental reader of one file of ideas, for one thread.
 
-    The last section counts only when the file has not changed for a while, as its author may still be writing,
-    and a section is reported as removed only then: many editors empty a file before they write it again.
+    The last section counts only when the file has not changed for a while: its author may still be writing.
+    A section is reported as removed only then, too: many editors empty a file before they write it again.
     """
 
     def __init__(
@@ -253,7 +253,7 @@ class IdeasSource:
                 fresh += version.extend(found, self._known)
         else:
             old = self._version.index
-            gone |= {name: place.sha for name in old if name not in version.index and (place := old.get(name))}
+            gone |= {i: place.sha for i in old if i not in version.index and (place := old.get(i))}
         if self._told:
             gone[self._told.id] = self._told.sha
         self._told = None

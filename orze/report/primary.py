@@ -5,17 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-# Validation before test: choosing on the test split flatters the winner.
-_PREFERRED = (
-    "val_accuracy",
-    "val_loss",
-    "validation_accuracy",
-    "validation_loss",
-    "accuracy",
-    "test_accuracy",
-    "loss",
-    "test_loss",
-)
+from orze.attempt.metrics import PREFERRED
+
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _TIME = frozenset({"time", "duration", "elapsed", "ms", "sec", "secs", "seconds", "minutes", "hours"})
 _COUNT = frozenset({"epoch", "epochs", "step", "steps", "iteration", "iterations", "count", "num", "samples"})
@@ -24,6 +15,11 @@ _NO_MERIT = _TIME | _COUNT | _SETTING
 _LESS_IS_BETTER = frozenset({"err", "ppl", "rmse", "mae", "mse", "nll", "wer", "cer", "fid"})
 _ENDINGS = ("loss", "losses", "error", "errors", "perplexity", "latency")
 _DIRECTIONS = {"ascending": True, "asc": True, "descending": False, "desc": False}
+
+
+def has_merit(name: str) -> bool:
+    """Whether a number may tell how good a result is; times, counts and settings do not."""
+    return not _NO_MERIT.intersection(_words(name))
 
 
 def choose(names: Collection[str]) -> str | None:
@@ -36,10 +32,10 @@ def choose(names: Collection[str]) -> str | None:
         The first well-known name, else the alphabetically first that is no time, size or count; None where
         nothing is left.
     """
-    for name in _PREFERRED:
+    for name in PREFERRED:
         if name in names:
             return name
-    return min((name for name in names if not _NO_MERIT.intersection(_words(name))), default=None)
+    return min(filter(has_merit, names), default=None)
 
 
 def is_ascending(name: str, sort: str | None) -> bool:

@@ -123,10 +123,14 @@ class Farm:
         self.machines.append(machine)
         return machine
 
-    def environ(self, extra: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a daemon: slot locks and all in the farm's own temporary directory."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CUDA_", "ORZE_", "WANDB_"))}
-        return {**kept, "TMPDIR": str(self.home / "tmp"), **extra}
+    def environ(self, on: Machine | None, extra: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a daemon; each machine has a temporary directory, and slot locks, of its own."""
+        temporary = self.home / "tmp" / (on.name if on else "here")
+        temporary.mkdir(exist_ok=True)
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("CUDA_", "ORZE_", "WANDB_"))
+        }
+        return {**kept, "TMPDIR": str(temporary), **extra}
 
     def processes(self, program: str = "") -> list[int]:
         """Every process that works in the project, on any machine, whose command line names the program."""
@@ -282,7 +286,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 on.command(command, farm.home) if on else command,
                 cwd=farm.home,
-                env=farm.environ(env),
+                env=farm.environ(on, env),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -341,6 +345,7 @@ class Machine:
         self._process = subprocess.Popen(
             [*UNSHARE, "sh", "-c", life],
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         assert self._process.stdout

@@ -40,23 +40,42 @@ def test_a_daemon_that_is_killed_on_either_machine_loses_nothing_and_is_followed
     assert len(farm.starts()) == 2
 
 
-def test_what_a_dead_machine_ran_is_run_again_once_by_the_other_after_the_lease(make_farm):
+def test_what_a_dead_host_ran_is_run_again_once_by_the_other_after_the_lease(make_farm):
     farm = make_farm(poll=1, lease=SHORT_LEASE)
-    farm.write(idea(1, "save('half')\nif not resumed(): touch('begun'); rest()\nmetrics(resumed=resumed())"))
-    beta = farm.start("--gpus", "cpu", on=farm.machine("beta"), ORZE_E2E="beta")
-    farm.wait(lambda: "this host leads" in beta.output, "a leader")
-    farm.wait(lambda: farm.flagged("begun"), "the start")
-    first = farm.starts()[0]
-    other = farm.start(on=farm.machine("alpha"))
-    assert first["host"] == "beta"
+    farm.write(idea(1, "wait('go')\nmetrics()"))
+    farm.start(on=farm.machine("alpha"))
+    farm.wait(farm.starts, "the start on alpha")
+    machine = farm.machine("beta")
+    beta = farm.start(on=machine)
+    farm.append(idea(2, "if not resumed(): save('half'); touch('saved'); rest()\nmetrics(resumed=resumed())"))
+    farm.wait(lambda: farm.flagged("saved"), "the start on beta")
+    farm.flag("go")
     beta.kill()
-    for pid in farm.keepers():
+    for pid in farm.keepers(on=machine):
         os.kill(pid, signal.SIGKILL)
-    farm.wait_for(idea_001="CLAIM LOST CLAIM DONE")
-    assert [event["host"] for event in farm.starts()] == ["beta", "alpha"]
-    lost = farm.records("idea-001")[1]
-    assert not lost["seen_gone"]
-    assert farm.starts()[1]["at"] - first["at"] >= SHORT_LEASE["steal"]
-    assert farm.last("idea-001")["metrics"]["resumed"] == "half"
-    farm.wait(lambda: "this host leads" in other.output and farm.status()["leader"] == "alpha", "the new leader")
-    farm.wait_states(COMPLETED=1)
+    farm.wait_for(idea_001="CLAIM DONE", idea_002="CLAIM LOST CLAIM DONE")
+    first, second = farm.starts("idea-002")
+    assert (first["host"], second["host"]) == ("beta", "alpha")
+    assert second["at"] - first["at"] >= SHORT_LEASE["steal"]
+    assert not farm.records("idea-002")[1]["seen_gone"]
+    assert farm.last("idea-002")["metrics"]["resumed"] == "half"
+    farm.wait_states(COMPLETED=2)
+
+
+def test_when_the_leader_dies_the_other_host_leads_after_the_lease_and_the_reports_go_on(make_farm):
+    farm = make_farm(poll=1, lease=SHORT_LEASE)
+    machine = farm.machine("alpha")
+    farm.write(idea(1, "wait('go')\nmetrics()"))
+    farm.start(on=machine)
+    farm.wait(lambda: farm.status().get("leader") == "alpha" and farm.starts(), "a leader")
+    beta = farm.start(on=farm.machine("beta"))
+    farm.append(idea(2))
+    farm.wait_for(idea_002="CLAIM DONE")
+    machine.stop()
+    farm.wait(lambda: farm.status()["leader"] == "beta", "the new leader")
+    assert "this host leads" in beta.output
+    farm.append(idea(3))
+    farm.flag("go")
+    farm.wait_states(COMPLETED=3)
+    assert farm.kinds("idea-001") == ["CLAIM", "LOST", "CLAIM", "DONE"]
+    assert [host["name"] for host in farm.status()["hosts"]] == ["beta"]

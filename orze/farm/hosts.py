@@ -40,6 +40,7 @@ class Hosts:
             self._beat.renew()
         except FileNotFoundError:
             self._beat.begin()
+            self._told = b""  # whoever took this daemon for dead removed what it told as well
 
     def next_beat(self) -> float:
         """The steady time of the next renewal."""

@@ -107,6 +107,8 @@ class Queue:
             self._count(idea_id, entry.state, None)
             self._blocked.pop(idea_id, None)
             del self._entries[idea_id]
+            for waiter in self._waiters.get(idea_id, ()):
+                self.touch(waiter)
 
     def set_known(self, idea_id: str, known: Known) -> None:
         """The journal says this of it."""
@@ -119,6 +121,7 @@ class Queue:
         if entry.running is not state:
             entry.running = state
             self.touch(idea_id)
+        self.forget(idea_id)
 
     def defer(self, idea_id: str, reason: str) -> None:
         """Do not offer it until `offer_again`: its directory could not be claimed yet."""
@@ -248,6 +251,6 @@ class Queue:
             del self._ready[bisect_left(self._ready, entry.order)]
 
 
-def _matters(state: State | None) -> tuple[bool, bool, bool]:
-    """What an idea that waits for one in this state can tell of it."""
-    return state is None, state in TERMINAL, state in SUCCEEDED
+def _matters(state: State | None) -> tuple[bool, bool, bool, bool]:
+    """What an idea that waits for one in this state can tell of it; a held one may be in a loop with it."""
+    return state is None, state is State.HELD, state in TERMINAL, state in SUCCEEDED

@@ -49,7 +49,8 @@ class Settler:
             return
         state, facts = outcome
         if state in SUCCEEDED:
-            _LOG.info("%s is %s after %.0f s%s", idea_id, state, facts["seconds"], _first(facts))
+            where = "" if facts["host"] == self._context.machine.host else f" on {facts['host']}"
+            _LOG.info("%s is %s%s after %.0f s%s", idea_id, state, where, facts["seconds"], _first(facts))
         else:
             _LOG.warning("%s is %s (%s): %s", idea_id, state, facts["cause"], facts["error"])
         self._note(idea_id, state, facts)

@@ -51,6 +51,9 @@ def idea(number: int, train: str = "", *, title: str = "", config: str = "", **m
     return f"{heading}\n{fields}\n```yaml\nnumber: {number}\n{config and config.rstrip() + chr(10)}{blocks}```\n\n"
 
 
+ELSEWHERE = idea(9999, title="For another host", Hosts="elsewhere")
+
+
 class Farm:
     """A project with its results.
 
@@ -78,14 +81,19 @@ class Farm:
         """Write orze.yaml anew (JSON is YAML)."""
         (self.home / "orze.yaml").write_text(json.dumps(settings, indent=1))
 
-    def write(self, *sections: str) -> None:
-        """Write ideas.md; the heading at its end makes the last idea whole at once."""
-        self.ideas.write_text("".join(["# Ideas\n\n", *sections, "# End\n"]))
+    def write(self, *sections: str, last: str = ELSEWHERE) -> None:
+        """Write ideas.md.
+
+        Args:
+            last: the last section, which counts as whole only when the file has not changed for a while; by
+                default one that no host may run, so that no test need wait for it.
+        """
+        self.ideas.write_text("".join(["# Ideas\n\n", *sections, last]))
 
     def append(self, *sections: str) -> None:
         """Append to ideas.md as people do."""
         with self.ideas.open("a") as stream:
-            stream.write("".join([*sections, "# End\n"]))
+            stream.write("".join(sections))
 
     def flag(self, name: str) -> None:
         """Raise a flag that a script waits for."""
@@ -170,16 +178,23 @@ class Farm:
             idea_id = name.replace("_", "-")
             self.wait(lambda i=idea_id, e=expected: self.kinds(i) == e.split(), f"{idea_id}: {expected}")
 
-    def wait_states(self, **states: str) -> None:
+    def wait_states(self, **states: int) -> None:
         """Wait until the report tells these states: `wait_states(COMPLETED=2)`; others must be 0."""
-        self.wait(lambda: self.status().get("states") == states, f"{states}")
+        self.wait(lambda: self.states() == states, f"{states}")
+
+    def states(self) -> dict[str, int]:
+        """How many ideas are in each state, as the report tells it, less the one that no host may run."""
+        told = dict(self.status().get("states", {}))
+        if ELSEWHERE in self.ideas.read_text() and told.get("QUEUED"):
+            told["QUEUED"] -= 1
+        return {state: count for state, count in told.items() if count}
 
     def story(self) -> str:
         """All that explains a failure."""
         logs = [f"--- {' '.join(daemon.flags)}\n{daemon.output}" for daemon in self.daemons]
         chains = [f"{path.name}: {self.kinds(path.name)}" for path in sorted(self.results.glob("idea-*"))]
         events = [f"{e['at']:.2f} {e['what']} {e['idea']} {e['attempt']}" for e in self.events()]
-        states = [f"status: {self.status().get('states')}, problems {self.status().get('problems')}"]
+        states = [f"states: {self.states()}, problems: {self.problems()}"]
         return "\n".join([*logs, *chains, *events[-30:], *states])
 
     def status(self) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def test_when_the_leader_dies_the_other_host_leads_after_the_lease_and_the_repor
     farm.append(idea(2))
     farm.wait_for(idea_002="CLAIM DONE")
     machine.stop()
+    farm.daemons[0].wait()
     farm.wait(lambda: farm.status()["leader"] == "beta", "the new leader")
     assert "this host leads" in beta.output
     farm.append(idea(3))

@@ -97,6 +97,17 @@ def test_a_record_is_found_by_its_nonce_by_another_process(files, clock):
     assert later.fold.said == ["a", "b"]
 
 
+def test_a_void_copy_of_a_record_does_not_undo_it(files, clock):
+    chain = words(files, HOME, clock)
+    record = new_record("WORD", word="a")
+    chain.append(lambda: record)
+    put(files, 2, record | {"prev": chain.fold.tail})
+    chain.refresh()
+    assert chain.length == 2
+    assert chain.stands(record["nonce"])
+    assert chain.append(lambda: record) is record
+
+
 def test_a_writer_that_lost_its_slot_proposes_anew_for_the_state_as_it_is(files, clock):
     chain, other = words(files, HOME, clock), words(files, HOME, clock)
     proposed = []

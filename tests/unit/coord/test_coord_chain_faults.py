@@ -400,6 +400,20 @@ def test_a_removed_chain_has_an_empty_state(clock):
     assert (chain.fold.said, chain.length) == ([], 0)
 
 
+@pytest.mark.parametrize("text", ["ab", "abc", "abcd", "abcdefg"])
+def test_a_follower_sees_that_the_segments_of_a_long_chain_are_gone(clock, text):
+    files = begun(clock, text, 4)
+    chain = words(files, HOME, clock, fanout=4)
+    chain.refresh()
+    for name in files.listdir(HOME):
+        remove_tree(files, f"{HOME}/{name}")
+    with pytest.raises(FileNotFoundError):
+        chain.refresh()
+    assert chain.fold.said == []
+    say(chain, "z")
+    assert said(files, HOME, clock, fanout=4) == ["z"]
+
+
 @pytest.mark.parametrize("text", ["abc", "abcd", "abcde", "abcdefg"])
 @pytest.mark.parametrize("at", range(14))
 def test_a_long_chain_that_is_removed_is_not_begun_anew_in_its_middle(clock, at, text):

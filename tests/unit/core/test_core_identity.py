@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -59,6 +60,17 @@ def test_a_living_process_is_told_from_an_earlier_one_with_its_pid():
     assert start is not None
     assert lives(os.getpid(), start)
     assert not lives(os.getpid(), start - 1)
+
+
+def test_the_start_of_a_process_is_counted_in_ticks_since_boot():
+    ticks = os.sysconf("SC_CLK_TCK")
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=subprocess.PIPE) as process:
+        start = start_time(process.pid)
+        after = time.clock_gettime(time.CLOCK_BOOTTIME)
+        process.communicate(b"\n")
+    assert start is not None
+    assert before * ticks - 2 <= start <= after * ticks + 2
 
 
 def test_a_process_is_not_confused_by_a_name_with_brackets(tmp_path):

@@ -23,8 +23,8 @@ def ready(*ideas: str) -> tuple[Candidate, ...]:
     """Ideas such as "a", "a:2" (two cards), "a@1" (priority 1)."""
     made = []
     for text in ideas:
-        text, _, priority = text.partition("@")
-        name, _, cards = text.partition(":")
+        idea, _, priority = text.partition("@")
+        name, _, cards = idea.partition(":")
         made.append(Candidate(name, int(priority or 2), int(cards or 1)))
     return tuple(made)
 

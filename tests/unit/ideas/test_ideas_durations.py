@@ -28,7 +28,10 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "soon", "-1", "+1", "inf", "nan", "1e3", "2 h 1 d", "1 2 h", "1m1h", "h", "٣", "1.5h", "9" * 5000, "1d" + " " * 90_000 + "x"],
+    [
+        *("", "soon", "-1", "+1", "inf", "nan", "1e3", "2 h 1 d", "1 2 h", "1m1h", "h", "٣", "1.5h"),
+        *("9" * 5000, "1d" + " " * 90_000 + "x"),
+    ],
 )
 def test_anything_else_is_refused_with_the_forms_that_are_understood(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration: write seconds such as 3600, or 90m, 2h"):

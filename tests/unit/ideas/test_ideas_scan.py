@@ -1,6 +1,7 @@
 """The scanner of ideas.md: tables of sections, and agreement with a CommonMark parser on any document."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -11,21 +12,103 @@ from orze.ideas.scan import Section, revision, scan, scan_all
 
 ORACLE = MarkdownIt("commonmark").disable("inline")
 
-HEADINGS = ["## idea-1: a", "   ## idea-2: b", "    ## idea-3: c", "\t## idea-4: d", "## idea-5: e ##", "##\tidea-6"]
+HEADINGS = [
+    "## idea-1: a",
+    "   ## idea-2: b",
+    "    ## idea-3: c",
+    "\t## idea-4: d",
+    "## idea-5: e ##",
+    "##\tidea-6",
+]
 OTHER_HEADINGS = ["# Notes", "##", "### idea-7", "#tag", "####### x", "## Notes", "\\## idea-8"]
-FENCES = ["```", "````", "```yaml", "``` a`b", "~~~", "~~~~ x`y", " ```", "   ```", "    ```", "\t```", "```  ", "  ~~~"]
-LISTS = ["- a", "* a", "+ a", "1. a", "2. b", "10) x", "-", "1.", "- - a", "- 1. b", "-\ta", "-   a", "-     a"]
-NESTED = ["  - b", "    - b", "   - b", " - a", "- ```", "1. ~~~", "- ## idea-9: in", "- <div>", "- <!--", "- > q", "- ***"]
+FENCES = [
+    "```",
+    "````",
+    "```yaml",
+    "``` a`b",
+    "~~~",
+    "~~~~ x`y",
+    " ```",
+    "   ```",
+    "    ```",
+    "\t```",
+    "```  ",
+    "  ~~~",
+]
+LISTS = [
+    "- a",
+    "* a",
+    "+ a",
+    "1. a",
+    "2. b",
+    "10) x",
+    "-",
+    "1.",
+    "- - a",
+    "- 1. b",
+    "-\ta",
+    "-   a",
+    "-     a",
+]
+NESTED = [
+    "  - b",
+    "    - b",
+    "   - b",
+    " - a",
+    "- ```",
+    "1. ~~~",
+    "- ## idea-9: in",
+    "- <div>",
+    "- <!--",
+    "- > q",
+    "- ***",
+]
 QUOTES = ["> q", ">", "> > q", "> - a", ">\tq", "> ```", "> ## idea-10: q", "  > q", "> <!--", "> <a>"]
-HTML = ["<div>", "</DIV>", "<a>", "</a>", "<x y='1' z>", "<a b", "<!--", "-->", "<!-- c -->", "<pre>", "</pre>", "<script x"]
-MORE_HTML = ["<?", "?>", "<!X", "<![CDATA[", "]]>", "  <div>", "text <b>", "<http://x.y>", "</script>", "<style", "<search/>"]
+HTML = [
+    "<div>",
+    "</DIV>",
+    "<a>",
+    "</a>",
+    "<x y='1' z>",
+    "<a b",
+    "<!--",
+    "-->",
+    "<!-- c -->",
+    "<pre>",
+    "</pre>",
+    "<script x",
+    "<?",
+    "?>",
+    "<!X",
+]
+MORE_HTML = ["<![CDATA[", "]]>", "  <div>", "text <b>", "<http://x.y>", "</script>", "<style", "<search/>"]
 RULES = ["---", "***", "_ _ _", "===", "=", "--", "- - -", "* * *", "-*-"]
-TEXT = ["", "", "", " ", "\t", "text", "  text", "     text", "\ttext", "a: 1", "`code`", "idea-11", "**x**", "é", "\0", "\x0b"]
+TEXT = [
+    "",
+    "",
+    "",
+    " ",
+    "\t",
+    "text",
+    "  text",
+    "     text",
+    "\ttext",
+    "a: 1",
+    "`code`",
+    "idea-11",
+    "**x**",
+    "é",
+    "\x00",
+    "\x0b",
+]
+ORDINARY = [*HEADINGS, *LISTS, *FENCES[:6], *NESTED[:4], "", "", "text", "  a: 1"]
 FRAGMENTS = [*HEADINGS, *OTHER_HEADINGS, *FENCES, *LISTS, *NESTED, *QUOTES, *HTML, *MORE_HTML, *RULES, *TEXT]
 
-# A lone tag cannot interrupt a paragraph that goes on lazily in a container (CommonMark 0.31.2, sections 4.6 and
-# 5.1). The oracle forgets it where the line before is indented like code, so such documents prove nothing.
-ORACLE_FORGETS = re.compile(r"(?:^|\n)(?: {4}| *\t)[^\n]*\n(?:[^\n]*\n)*? {0,3}</?(?:a|x|script|pre|style|search)\b[^\n]*>")
+# A lone tag cannot interrupt a paragraph that goes on lazily in a container (CommonMark 0.31.2, sections 4.6
+# and 5.1). The oracle forgets it where the line before is indented like code: such documents prove nothing.
+ORACLE_FORGETS = re.compile(
+    r"(?:^|\n)(?: {4}| *\t)[^\n]*\n(?:[^\n]*\n)*? {0,3}</?(?:a|x|script|pre|style|search)\b[^\n]*>"
+)
 
 
 def expected(document: str) -> list[int]:
@@ -33,7 +116,7 @@ def expected(document: str) -> list[int]:
     tokens = ORACLE.parse(document)
     return [
         token.map[0] + 1
-        for token, inline in zip(tokens, tokens[1:], strict=False)
+        for token, inline in pairwise(tokens)
         if token.type == "heading_open" and token.level == 0 and token.markup == "##" and token.map
         if inline.content[:5].lower() == "idea-"
     ]
@@ -55,7 +138,7 @@ def test_it_sees_the_headings_that_commonmark_sees(fragments: list[str], newline
 
 
 @settings(max_examples=700, deadline=None)
-@given(st.lists(st.sampled_from([*HEADINGS, *LISTS, *FENCES[:6], *NESTED[:4], "", "", "text", "  a: 1"]), max_size=40))
+@given(st.lists(st.sampled_from(ORDINARY), max_size=40))
 def test_it_agrees_on_long_documents_of_ordinary_parts(fragments: list[str]) -> None:
     document = "\n".join(fragments)
     assert lines(document) == expected(document)
@@ -130,7 +213,7 @@ def test_the_heading_holds_id_and_title(heading: str, idea_id: str, title: str) 
 @pytest.mark.parametrize(
     ("heading", "reason"),
     [
-        ("## idea-abc: x", "'idea-abc: x': the id must be idea- and digits (18 at most), as in '## idea-001: A title'"),
+        ("## idea-abc: x", "'idea-abc: x': the id must be idea- and digits (18 at most), as in"),
         ("## idea-: x", "the id must be idea- and digits"),
         ("## idea-1a: x", "the id must be idea- and digits"),
         ("## Idea-001: x", "the id must be idea- and digits"),
@@ -147,13 +230,20 @@ def test_a_bad_id_is_a_problem_of_the_section(heading: str, reason: str) -> None
     assert reason in str(section.problem)
 
 
-@pytest.mark.parametrize("text", ["idea-001: x", "# idea-001: x", "### idea-001: x", "## ideas", "> ## idea-1: x"])
+@pytest.mark.parametrize("text", ["idea-1: x", "# idea-1: x", "### idea-1: x", "## ideas", "> ## idea-1: x"])
 def test_other_lines_are_no_ideas(text: str) -> None:
     assert scan(text.encode()) == []
 
 
 @pytest.mark.parametrize(
-    ("opening", "what"), [("```yaml", "fence"), ("~~~", "fence"), ("- ```", "fence"), ("<!--", "HTML block"), ("<pre>", "HTML block")]
+    ("opening", "what"),
+    [
+        ("```yaml", "fence"),
+        ("~~~", "fence"),
+        ("- ```", "fence"),
+        ("<!--", "HTML block"),
+        ("<pre>", "HTML block"),
+    ],
 )
 def test_what_is_never_closed_swallows_the_rest_and_is_named_with_its_line(opening: str, what: str) -> None:
     hidden = "  ## idea-2: b" if opening.startswith("-") else "## idea-2: b"
@@ -189,7 +279,7 @@ def test_an_appended_blank_line_is_no_new_revision() -> None:
     ],
 )
 def test_bytes_that_are_no_text_are_a_problem_with_their_line(body: bytes, line: int, what: str) -> None:
-    bad, good = scan(b"intro\n\n## idea-1: \xff" [:-1] + body + b"\n## idea-2: b\n")
+    bad, good = scan(b"intro\n\n## idea-1: " + body + b"\n## idea-2: b\n")
     assert bad.problem == f"line {line} holds {what}: save the file as UTF-8 text"
     assert good.problem is None
 
@@ -211,12 +301,10 @@ def test_a_section_of_more_than_a_mebibyte_is_a_problem() -> None:
     assert good.problem is None
 
 
-def test_every_way_to_read_a_section_gives_the_same() -> None:
+def test_every_kind_of_line_ending_gives_the_same() -> None:
     plain = "## idea-1: a\n- **x**: y\n\n```yaml\nlr: 1\n```\n\n" * 3
-    found = [
-        [(s.line, s.id, s.problem) for s in scan(plain.replace("\n", newline).encode())] for newline in ("\n", "\r\n", "\r")
-    ]
-    assert found[0] == found[1] == found[2]
+    documents = [plain.replace("\n", newline).encode() for newline in ("\n", "\r\n", "\r")]
+    assert len({str([(s.line, s.id, s.problem) for s in scan(document)]) for document in documents}) == 1
 
 
 @pytest.mark.parametrize(
@@ -236,6 +324,7 @@ def test_every_way_to_read_a_section_gives_the_same() -> None:
     ],
     ids=lambda bomb: bomb[:6].decode(),
 )
+@pytest.mark.timeout(10)
 def test_no_document_takes_more_than_its_length(bomb: bytes) -> None:
     sections = scan(b"## idea-1: a\n" + bomb + b"\n## idea-2: b\n")
     assert isinstance(sections[0], Section)

@@ -66,7 +66,7 @@ class Farm:
         return {**os.environ, "BENCH_STAMPS": str(self._stamps)}
 
     def stamps(self) -> list[tuple[int, int]]:
-        """Start and end of every training that has ended, in nanoseconds of CLOCK_MONOTONIC, by their ends."""
+        """Start and end of every training, in nanoseconds of CLOCK_MONOTONIC, by their ends."""
         if not self._stamps.exists():
             return []
         rows = [line.split() for line in self._stamps.read_text().splitlines()]
@@ -76,9 +76,8 @@ class Farm:
     def daemon(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
         """`python farm.py` while the block runs; what it says is in `daemon.log`."""
         with (self.home / "daemon.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, str(FARM), *flags], cwd=self.home, env=self.environment, stdout=log, stderr=log
-            )
+            argv = [sys.executable, str(FARM), *flags]
+            process = subprocess.Popen(argv, cwd=self.home, env=self.environment, stdout=log, stderr=log)
         try:
             yield process
         finally:

@@ -7,6 +7,7 @@ leaves. So the figure holds the end of one interpreter, everything that the farm
 
 from __future__ import annotations
 
+from itertools import pairwise
 from statistics import median
 
 from common import Farm, bare_starts, scratch_farm, tell, wait_until
@@ -19,7 +20,7 @@ BAR = 4.0
 def gaps_of_a_round(farm: Farm, already: int) -> list[float]:
     """Seconds between the trainings of the ideas behind the first `already`."""
     stamps = farm.stamps()[already:]
-    return [(start - end) / 1e9 for (_, end), (start, _) in zip(stamps, stamps[1:], strict=False)]
+    return [(start - end) / 1e9 for (_, end), (start, _) in pairwise(stamps)]
 
 
 def main() -> None:

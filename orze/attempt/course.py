@@ -276,6 +276,9 @@ class Course:
 
     def _show(self) -> None:
         try:
+            # mkdir does not make a name durable: without these a lost power supply takes the chain with it
+            self._files.sync_dir(self._idea.home)
+            self._files.sync_dir(os.path.dirname(self._idea.home))
             self._chain.refresh()
             project(self._files, self._idea, self._chain, self._fold)
         except OSError:

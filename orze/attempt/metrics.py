@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from codecs import BOM_UTF8
 
 from orze.attempt.verdict import one_line, read_tail
 from orze.core.files import RealFiles
@@ -194,7 +195,7 @@ def _kind(value: object) -> str:
 def _load(data: bytes) -> object:
     """Read JSON of bounded depth; ValueError for anything else."""
     try:
-        found = json.loads(data.decode("utf-8-sig"), parse_int=_integer)
+        found = json.loads(data.removeprefix(BOM_UTF8).decode(), parse_int=_integer)
     except RecursionError as error:
         raise ValueError(_TOO_DEEP) from error
     level = [found]

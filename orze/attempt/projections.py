@@ -66,12 +66,12 @@ def claim_of(claim: dict[str, object]) -> dict[str, object]:
 def _write(files: Files, idea: IdeaPaths, fold: IdeaFold) -> None:
     name = directory_of(fold)
     current = f"{idea.attempts}/{name}"
-    _replace(files, idea.projection(CLAIM_FILE), claim_of(fold.claim or {}))
+    _put(files, idea.projection(CLAIM_FILE), _json(claim_of(fold.claim or {})))
     if fold.end:
-        _replace(files, idea.projection(METRICS_FILE), metrics_of(fold.end))
+        _put(files, idea.projection(METRICS_FILE), _json(metrics_of(fold.end)))
     if not os.path.exists(f"{current}/{CONFIG}"):
         return  # without doors the files are at the top already
-    files.replace(idea.projection(CONFIG), files.read(f"{current}/{CONFIG}", _CONFIG_LIMIT))
+    _put(files, idea.projection(CONFIG), files.read(f"{current}/{CONFIG}", _CONFIG_LIMIT))
     _link(files, idea, LATEST, f"attempts/{name}")
     present = set(files.listdir(current)) - _OWN if fold.end else set(_LINKED_AT_ONCE)
     for entry in sorted(present)[:_LINKS]:
@@ -93,5 +93,15 @@ def _link(files: Files, idea: IdeaPaths, name: str, target: str) -> None:
     files.symlink(target, path)
 
 
-def _replace(files: Files, path: str, content: dict[str, object]) -> None:
-    files.replace(path, json.dumps(content, indent=2, sort_keys=False).encode() + b"\n")
+def _put(files: Files, path: str, data: bytes) -> None:
+    """Replace a file, unless it is so already: at the end of an attempt most are."""
+    try:
+        if files.read(path, len(data)) == data:
+            return
+    except OSError:
+        pass  # it is not there, or is something else
+    files.replace(path, data)
+
+
+def _json(content: dict[str, object]) -> bytes:
+    return json.dumps(content, indent=2, sort_keys=False).encode() + b"\n"

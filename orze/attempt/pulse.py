@@ -26,7 +26,7 @@ class Pulse:
     Attributes:
         over: why the attempt must end: `superseded` or `removed`; empty while it may go on.
         stop: an operator asked for it to be stopped.
-        active: the steady time at which the watched files were last seen to have grown.
+        quiet: seconds for which the watched files are known not to have grown, as of the last look.
     """
 
     def __init__(self, beat: Beat, chain: Chain, fold: IdeaFold, token: str, clock: Clock) -> None:
@@ -43,7 +43,8 @@ class Pulse:
         self._settling = False
         self.over = ""
         self.stop = False
-        self.active = clock.steady()
+        self._grown = clock.steady()
+        self.quiet = 0.0
         self.wake = -1
 
     def start(self, *, heartbeat: float, fence: float, wake: int) -> None:
@@ -76,7 +77,8 @@ class Pulse:
         """From now on note when one of these files grows."""
         self._sizes = []
         self._watched = paths
-        self.active = self._clock.steady()
+        self._grown = self._clock.steady()
+        self.quiet = 0.0
 
     def settling(self) -> None:
         """The main thread is about to append the last record: its token will not be current any more."""
@@ -124,9 +126,12 @@ class Pulse:
                 sizes.append(os.stat(path).st_size)
             except OSError:
                 sizes.append(-1)
+        now = self._clock.steady()
         if sizes != self._sizes:
-            self._sizes = sizes
-            self.active = self._clock.steady()
+            self._sizes, self._grown = sizes, now
+        self.quiet = now - self._grown
+        if self.quiet:
+            self._tell()
 
     def _end(self, why: str) -> None:
         self.over = why

@@ -155,7 +155,7 @@ class Supervisor:
             return why
         if now - begun >= job.timeout:
             return TIMEOUT
-        if job.stall and now - self._pulse.active >= job.stall:
+        if job.stall and self._pulse.quiet >= job.stall:
             return STALL
         return ""
 
@@ -167,9 +167,7 @@ class Supervisor:
         if ending is not None:
             wake = ending.next_wake(now)
         else:
-            wake = begun + job.timeout
-            if job.stall:
-                wake = min(wake, self._pulse.active + job.stall)
+            wake = begun + job.timeout  # a stall, a stop and the like are told by the pulse
         fence = self._pulse.fence_at()
         if fence > now:
             wake = min(wake, fence + 0.001)

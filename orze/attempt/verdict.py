@@ -184,8 +184,8 @@ def oom_kill_count() -> int:
     It is the `oom_kill` of /proc/vmstat (Linux 4.13); 0 where it cannot be read.
     """
     try:
-        with open("/proc/vmstat", encoding="ascii") as stream:
-            return next((int(line[9:]) for line in stream if line.startswith("oom_kill ")), 0)
+        with open("/proc/vmstat", "rb") as stream:
+            return next((int(line[9:]) for line in stream if line.startswith(b"oom_kill ")), 0)
     except (OSError, ValueError):
         return 0
 

@@ -85,6 +85,6 @@ class Console(logging.Handler):
 
 def _columns(stream: TextIO) -> int:
     try:
-        return max(20, os.get_terminal_size(stream.fileno()).columns)
+        return max(20, os.get_terminal_size(stream.fileno()).columns or 80)  # 0: it does not know its size
     except OSError:
         return 80

@@ -35,6 +35,9 @@ def run_mode(options: argparse.Namespace, given: Mapping[str, Any]) -> int:
         for line in str(error).splitlines():
             print(f"farm.py: {line}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who read our output has seen enough
+        return 0
     except OSError as error:
         print(
             f"farm.py: {error.filename or 'the results directory'}: {error.strerror or error}",

@@ -22,7 +22,7 @@ class LeaderFold(Fold):
 
     Attributes:
         token: the daemon that leads; empty where nobody does.
-        term: counts the LEAD records; a journal record of an earlier term is void.
+        term: grows with every LEAD; a journal record of an earlier term is void.
         lead: the LEAD record, which names the daemon's host and process.
     """
 
@@ -37,10 +37,10 @@ class LeaderFold(Fold):
         """LEAD where nobody leads; RESIGN by the leader; LOST by anyone who names what it supersedes."""
         kind = record["kind"]
         if kind == LEAD:
-            if self.token or not record["token"]:
+            if self.token or not record["token"] or not record["term"] > self.term:
                 return False
             self.token, self.lead = str(record["token"]), record
-            self.term += 1
+            self.term = int(record["term"])
             return True
         if not self.token:
             return False
@@ -78,9 +78,18 @@ class Leadership:
         """Read what is new in the chain; OSError decides nothing."""
         self._chain.refresh()
 
-    def campaign(self) -> bool:
-        """Lead, if nobody does; whether this daemon leads now."""
-        self._append(lambda: None if self.fold.token else self._record(LEAD))
+    def campaign(self, above: int = 0) -> bool:
+        """Lead, if nobody does.
+
+        Args:
+            above: the highest term of the journal, which outlives a leader chain that somebody removed.
+
+        Returns:
+            Whether this daemon leads now.
+        """
+        self._append(
+            lambda: None if self.fold.token else self._record(LEAD, term=1 + max(above, self.fold.term))
+        )
         return self.mine
 
     def depose(self, token: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from orze.core.files import nonce
 
@@ -25,7 +26,7 @@ _DIGITS = 6
 
 
 def encode(record: Record) -> bytes:
-    """The one spelling of a record: compact JSON, keys in order, a newline at the end.
+    """The bytes of a record: compact JSON with its members in the order given, a newline at the end.
 
     Raises:
         ValueError: it holds NaN or infinity, or is larger than LIMIT (nobody could read it, for ever).
@@ -57,6 +58,7 @@ def slot_name(slot: int) -> str:
     return f"{slot:0{_DIGITS}d}{_SUFFIX}"
 
 
+@lru_cache(maxsize=4096)  # a follower lists the same thousand names at every poll
 def slot_of(name: str) -> int | None:
     """The slot, from 1, that a file name stands for; None for temporary and other files."""
     stem = name.removesuffix(_SUFFIX)

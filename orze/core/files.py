@@ -110,7 +110,7 @@ class RealFiles:
         os.link(source, target, follow_symlinks=False)
 
     def replace(self, path: str, data: bytes) -> None:
-        """Write a file beside it, fsync, rename(2) over it, fsync the directory."""
+        """Write a file beside it, fsync, rename(2) over it; a crash may bring the old one back."""
         scratch = temporary_name(path)
         self.write_new(scratch, data)
         try:
@@ -118,7 +118,6 @@ class RealFiles:
         except OSError:
             self.unlink(scratch)
             raise
-        self.sync_dir(os.path.dirname(path))
 
     def symlink(self, target: str, path: str) -> None:
         """symlink(2) beside it, then rename(2) over it."""

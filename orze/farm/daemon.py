@@ -277,7 +277,7 @@ class Daemon:
 
     def _campaign(self) -> None:
         m = self.members
-        if m.leadership.campaign():
+        if m.leadership.campaign(above=m.journal.fold.term):
             _LOG.info("this host leads: it writes the reports, registers ideas and reaps the dead")
             m.intake.recheck()
             self._next_sweep = 0.0

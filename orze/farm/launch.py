@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from orze.config.schema import Settings
 from orze.coord.idea_chain import IdeaFold
 from orze.core.errors import OrzeError
 from orze.gpu.slots import Slot, environment
-from orze.ideas.model import Idea
+from orze.ideas.model import Idea, IdeaError
 from orze.ideas.parse import deep_merge, load_config
+from orze.ideas.values import MAX_BYTES, load_values
 
 if TYPE_CHECKING:
     from orze.attempt.spec import Command, Go, Trained
@@ -51,7 +53,7 @@ LLM_KEYS = frozenset(
         "XAI_API_KEY",
     }
 )
-_BASE_LIMIT = 1 << 20
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # absent where PyYAML lacks libyaml
 
 
 class BadBase(OrzeError):
@@ -120,7 +122,7 @@ class Launcher:
         """
         own = load_config(start.section, path=self._settings.ideas_file.name, line=start.idea.line)
         merged = deep_merge(self._read_base()[2], own)
-        text = yaml.dump(merged, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+        text = yaml.dump(merged, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
         return Merged(str(text), _seed(merged))
 
     def train(self, start: Start) -> Command:
@@ -245,26 +247,26 @@ class Launcher:
             status = os.stat(path)
         except OSError as error:
             raise BadBase(f"{path}: {error.strerror}; every idea starts from this configuration") from None
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            raise BadBase(f"{path}: must be a file of at most {MAX_BYTES >> 10} KiB")
         mark = (status.st_mtime_ns, status.st_size)
         if self._base is None or self._base[0] != mark:
-            self._base = (mark, *_load_base(str(path), status.st_size))
+            self._base = (mark, *_load_base(str(path)))
         return self._base
 
 
-def _load_base(path: str, size: int) -> tuple[str, dict[str, Any]]:
-    if size > _BASE_LIMIT:
-        raise BadBase(f"{path}: larger than {_BASE_LIMIT} bytes")
+def _load_base(path: str) -> tuple[str, dict[str, Any]]:
+    """The text of the base configuration, and its values within the bounds of an idea's own."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read(_BASE_LIMIT)
-        content = yaml.load(text, yaml.CSafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f":{mark.line + 1}" if mark else ""
-        raise BadBase(f"{path}{place}: {getattr(error, 'problem', None) or error}") from None
-    if content is not None and not isinstance(content, dict):
-        raise BadBase(f"{path}: the base configuration must be a mapping of keys")
-    return text, content or {}
+        with open(path, "rb") as stream:
+            text = stream.read(MAX_BYTES).decode()
+        return text, load_values(text, path=path, line=1)
+    except UnicodeDecodeError:
+        raise BadBase(f"{path}: not UTF-8 text; save the file as UTF-8") from None
+    except OSError as error:
+        raise BadBase(f"{path}: {error.strerror}; every idea starts from this configuration") from None
+    except IdeaError as error:
+        raise BadBase(str(error)) from None
 
 
 def _seed(merged: Mapping[str, Any]) -> int:

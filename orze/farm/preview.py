@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from orze.attempt.spec import BASE, INPUT, SECTION
 from orze.core.errors import OrzeError
 from orze.farm.assembly import Assembly
 from orze.farm.launch import Start
@@ -37,4 +38,14 @@ def preview(members: Assembly) -> Iterator[str]:
         variables = " ".join(f"{name}={value}" for name, value in environment(chosen).items())
         yield f"  slots {start.gpu}: {variables}"
         yield f"  in {members.context.settings.project_dir}, results to {results}/{idea.id}"
-        yield f"  {shlex.join(launcher.train(start)['argv'])}"
+        argv = launcher.train(start)["argv"]
+        yield f"  {shlex.join(_named(word, idea.id, members) for word in argv)}"
+
+
+def _named(word: str, idea_id: str, members: Assembly) -> str:
+    """An argument with the attempt's own paths, whose token is not known before it is claimed."""
+    paths = members.context.paths
+    own = f"{paths.idea(idea_id).attempt(1, 'TOKEN')}/{INPUT}"
+    results = paths.door("TOKEN") if members.context.settings.doors else paths.results
+    filled = word.replace("{results_dir}", results)
+    return filled.replace("{ideas_md}", f"{own}/{SECTION}").replace("{config}", f"{own}/{BASE}")

@@ -61,6 +61,7 @@ class Queue:
         self._blocked: dict[str, None] = {}
         self._waiters: dict[str, set[str]] = {}
         self._deferred: dict[str, str] = {}
+        self._circling: set[str] = set()
         self.counts: Counter[State] = Counter()
         self.by_state: dict[State, dict[str, None]] = {state: {} for state in State}
 
@@ -86,13 +87,16 @@ class Queue:
     def set_idea(self, idea_id: str, idea: Idea | None) -> None:
         """The file has this idea now, or has it no longer."""
         entry = self._entry(idea_id)
-        for other in entry.idea.after if entry.idea else ():
+        before, after = (one.after if one else () for one in (entry.idea, idea))
+        for other in before:
             self._waiters.get(other, set()).discard(idea_id)
         self._leave_ready(idea_id, entry)
         entry.idea, entry.bad = idea, ""
-        for other in idea.after if idea else ():
+        for other in after:
             self._waiters.setdefault(other, set()).add(idea_id)
         self.touch(idea_id)
+        if before != after:
+            self._recheck_circles(idea_id)
 
     def set_bad(self, idea_id: str, reason: str) -> None:
         """The file has a section of this id that cannot be accepted."""
@@ -103,7 +107,7 @@ class Queue:
     def forget(self, idea_id: str) -> None:
         """The file has no such section any more, and nobody else knows the idea."""
         entry = self._entries.get(idea_id)
-        if entry and entry.idea is None and entry.known is None and entry.running is None:
+        if entry and not (entry.idea or entry.bad or entry.known or entry.running):
             self._count(idea_id, entry.state, None)
             self._blocked.pop(idea_id, None)
             del self._entries[idea_id]
@@ -154,7 +158,10 @@ class Queue:
         changed = [idea_id]
         while changed:
             current = changed.pop()
-            entry = self._entry(current)
+            self._circling.discard(current)
+            entry = self._entries.get(current)
+            if entry is None:
+                continue
             before = entry.state
             entry.state, entry.reason = self._standing(current, entry)
             self._count(current, before, entry.state)
@@ -179,16 +186,19 @@ class Queue:
         return self._waiting(idea_id, entry.idea)
 
     def _waiting(self, idea_id: str, idea: Idea) -> tuple[State, str]:
-        for other in idea.after:
-            state = self._state(other)
+        pending = [(other, self._state(other)) for other in idea.after]
+        pending = [(other, state) for other, state in pending if state not in SUCCEEDED]
+        for other, state in pending:
+            undecided = state is State.SKIPPED or (state is not None and state not in TERMINAL)
+            if undecided and self._leads_back(idea_id, other):
+                self._circling.add(idea_id)
+                return State.HELD, f"its After {other} waits for it in turn; change one of them"
+        for other, state in pending:
             if state is None:
                 return State.QUEUED, f"waits for {other}, which is not in ideas.md"
-            if state in TERMINAL and state not in SUCCEEDED:
+            if state in TERMINAL:
                 return State.SKIPPED, f"its After {other} is {state}"
-            if state not in SUCCEEDED:
-                if self._leads_back(idea_id, other):
-                    return State.HELD, f"its After {other} waits for it in turn; change one of them"
-                return State.QUEUED, f"waits for {other}"
+            return State.QUEUED, f"waits for {other}"
         if idea_id in self._deferred:
             return State.QUEUED, self._deferred[idea_id]
         return State.QUEUED, self._unfit(idea)
@@ -199,6 +209,18 @@ class Queue:
         if idea.gpus > self._slots:
             return f"needs {idea.gpus} cards; {self._host} has {self._slots}"
         return ""
+
+    def _recheck_circles(self, changed: str) -> None:
+        """The After of an idea is another: so may be who is in a circle of them."""
+        seen: set[str] = set()
+        open_ids = [changed, *self._circling]
+        while open_ids:
+            current = open_ids.pop()
+            if current not in seen:
+                seen.add(current)
+                self.touch(current)
+                if current in self._circling:
+                    open_ids += self._waiters.get(current, ())
 
     def _leads_back(self, idea_id: str, start: str) -> bool:
         seen: set[str] = set()
@@ -251,6 +273,7 @@ class Queue:
             del self._ready[bisect_left(self._ready, entry.order)]
 
 
-def _matters(state: State | None) -> tuple[bool, bool, bool, bool]:
-    """What an idea that waits for one in this state can tell of it; a held one may be in a loop with it."""
-    return state is None, state is State.HELD, state in TERMINAL, state in SUCCEEDED
+def _matters(state: State | None) -> object:
+    """What an idea that waits for one in this state can tell of it."""
+    told_apart = state is None or state is State.SKIPPED
+    return state if told_apart else (state in TERMINAL, state in SUCCEEDED)

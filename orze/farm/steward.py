@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -75,36 +76,37 @@ class Steward:
             OSError: the share did not answer; what was not written is written at the next step.
         """
         self.problems = []
-        parts: Parts = dict(self._intake.changes())
-        parts["outcomes"] = [[idea_id, *outcome] for idea_id, outcome in self._outcomes.items()]
-        parts["reopen"] = list(self._reopened)
-        entries = self._take_inbox(parts)
-        asked = requests.pending(self._context.files, self._context.paths.requests)
-        for request in asked:
-            self._applier.apply(request, parts)
-        if any(parts.values()):
-            self._write(parts)
+        asked: list[requests.Request] = []
+        written = False
+        try:
+            parts: Parts = dict(self._intake.changes())
+            parts["outcomes"] = [[idea_id, *outcome] for idea_id, outcome in self._outcomes.items()]
+            parts["reopen"] = list(self._reopened)
+            entries = self._take_inbox(parts)
+            asked = requests.pending(self._context.files, self._context.paths.requests)
+            for request in asked:
+                self._applier.apply(request, parts)
+            written = not any(parts.values()) or self._journal.write(self._leadership.fold.term, parts)
+        finally:
+            if not written:
+                self._intake.recheck()
+        if not written:
+            return  # another leader wrote meanwhile: look again first
         self._outcomes.clear()
         self._reopened.clear()
         self._empty_inbox(entries)
         for request in asked:
             requests.remove(self._context.files, self._context.paths.requests, request)
 
-    def _write(self, parts: Parts) -> None:
-        written = False
-        try:
-            written = self._journal.write(self._leadership.fold.term, parts)
-        finally:
-            if not written:
-                self._intake.recheck()
-
     def _take_inbox(self, parts: Parts) -> list[tuple[str, str, str]]:
         """Give every waiting entry its id, for ever, and register it in the same record."""
         entries: list[tuple[str, str, str]] = []
         allocated = self._journal.fold.allocated
-        for uuid in inbox.waiting(self._context.files, self._inbox):
+        waiting = inbox.waiting(self._context.files, self._inbox)
+        number = self._highest_number() if waiting else 0
+        for uuid in waiting:
             known = allocated.get(uuid)
-            idea_id = known or self._next_id([entry[1] for entry in entries])
+            idea_id = known or f"idea-{number + 1:03d}"
             try:
                 text = renumber(inbox.read_entry(self._context.files, self._inbox, uuid), idea_id)
             except IdeaError as error:
@@ -115,6 +117,7 @@ class Steward:
                 continue
             entries.append((uuid, idea_id, text))
             if known is None:
+                number += 1
                 parts.setdefault("alloc", []).append([uuid, idea_id])
                 parts.setdefault("register", []).append([idea_id, revision(text), text])
         return entries
@@ -130,14 +133,11 @@ class Steward:
         for uuid, _, _ in entries:
             self._context.files.unlink(inbox.entry_path(self._inbox, uuid))
 
-    def _next_id(self, given: list[str]) -> str:
-        """An id above every one in ideas.md, the journal and results/."""
+    def _highest_number(self) -> int:
+        """The highest number of an id in ideas.md, the journal and results/."""
         results = self._context.files.listdir(self._context.paths.results)
-        allocated = self._journal.fold.allocated.values()
-        numbers = (
-            number_of(name) for names in (self._queue.ids(), results, allocated, given) for name in names
-        )
-        return f"idea-{max(numbers, default=0) + 1:03d}"
+        names = chain(self._queue.ids(), results, self._journal.fold.allocated.values())
+        return max(map(number_of, names), default=0)
 
 
 def number_of(idea_id: str) -> int:

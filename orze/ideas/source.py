@@ -103,7 +103,8 @@ class IdeasSource:
                 return self._update([], now)
             return self._update(self._refresh(now), now)
         except ShortRead:
-            self._seen, self._changed_at = None, now  # it is being written: the next poll tries again
+            # It is being written: the next poll tries again.
+            self._seen, self._changed_at, self._settled = None, now, False
             return None
         except TooLong as fault:
             return self._trouble(str(fault), fault.line)

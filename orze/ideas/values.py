@@ -28,6 +28,7 @@ _RESOLVERS: Final[Mapping[str, list[tuple[str, re.Pattern[str]]]]] = {
 }  # a text's first character -> what it may be; neither dates nor `=` are among them
 
 
+_NO_MAPPING: Final = "the yaml block must hold 'key: value' lines"
 _MERGE: Final = object()  # stands for the key `<<`
 
 
@@ -124,6 +125,8 @@ class _Builder:
         mapping = type(event) is yaml.MappingStartEvent
         if event.tag not in (None, "!", _MAP if mapping else _SEQ):
             raise _unknown_tag(event)
+        if not self._open and not mapping:
+            raise _Fault(event, _NO_MAPPING)
         if len(self._open) == MAX_DEPTH:
             raise _Fault(event, f"the yaml block is nested more than {MAX_DEPTH} levels deep")
         self._name(event, None)
@@ -164,7 +167,7 @@ class _Builder:
         """Put a finished value of so many values and levels where it belongs."""
         if not self._open:
             if not isinstance(value, dict) and value is not None:
-                raise _Fault(event, "the yaml block must hold 'key: value' lines")
+                raise _Fault(event, _NO_MAPPING)
             self._root = value
             return
         parent = self._open[-1]
@@ -232,4 +235,6 @@ def _unknown_tag(event: Any) -> _Fault:
 
 
 def _shown(event: Any, value: Any) -> str:
-    return "a list or a mapping" if isinstance(value, (list, dict)) else str(event.value)[:60]
+    if isinstance(value, list | dict):
+        return "a list or a mapping"
+    return f"*{event.anchor}"[:60] if type(event) is yaml.AliasEvent else str(event.value)[:60]

@@ -302,4 +302,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    os.nice(10)  # the picture can wait, the daemon that asked for it cannot
     sys.exit(main(sys.argv[1:]))

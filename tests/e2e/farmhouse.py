@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FARM = ROOT / "farm.py"
 ACTOR = Path(__file__).with_name("actor.py")
 DEADLINE = 30.0  # seconds; every wait is for an event, this bounds it
-SHORT_LEASE = {"heartbeat": 0.5, "fence": 3, "kill": 1, "steal": 5}
+SHORT_LEASE = {"heartbeat": 0.5, "fence": 2.5, "kill": 1, "steal": 4}
 UNSHARE = ("unshare", "--uts", "--pid", "--fork", "--mount-proc")
 _TICK = 0.02  # seconds between two looks at what is waited for
 
@@ -111,11 +111,20 @@ class Farm:
 
     # ---- processes
 
-    def start(self, *flags: str, on: Machine | None = None, **env: str) -> Daemon:
-        """Start a daemon with one CPU slot, unless the flags say otherwise."""
-        if "--gpus" not in flags:
-            flags = (*flags, "--gpus", "cpu")
-        daemon = Daemon(self, flags, on, env)
+    def command(self, *flags: str) -> list[str]:
+        """The command line of farm.py; it has one CPU slot, unless the flags say otherwise."""
+        return [sys.executable, str(FARM), *flags, *([] if "--gpus" in flags else ["--gpus", "cpu"])]
+
+    def start(self, *flags: str, on: Machine | None = None, terminal: int | None = None, **env: str) -> Daemon:
+        """Start a daemon.
+
+        Args:
+            flags: its command line.
+            on: the machine; this one where it is not given.
+            terminal: a terminal that becomes its own, and that it writes to.
+            env: added to its environment.
+        """
+        daemon = Daemon(self, flags, on, terminal, env)
         self.daemons.append(daemon)
         return daemon
 
@@ -291,12 +300,14 @@ class Daemon:
         may_end: what its wait status may be while the test waits for other things; None: it runs.
     """
 
-    def __init__(self, farm: Farm, flags: Sequence[str], on: Machine | None, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, farm: Farm, flags: Sequence[str], on: Machine | None, terminal: int | None, env: Mapping[str, str]
+    ) -> None:
         self.flags = flags
         self._on = on
         self._log = farm.home / f"daemon-{len(farm.daemons)}.log"
         self.may_end: set[int | None] = {None, 0} if "--once" in flags else {None}
-        command = [sys.executable, str(FARM), *flags]
+        command = farm.command(*flags)
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 on.command(command, farm.home) if on else command,
@@ -305,7 +316,8 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=terminal is None,
+                preexec_fn=(lambda: os.login_tty(terminal)) if terminal is not None else None,
             )
 
     @property

@@ -318,3 +318,36 @@ def test_a_path_that_was_forgotten_begins_again(observer):
 def test_a_file_that_grew_is_no_heartbeat_and_no_proof(files, clock, beat):
     files.replace(PATH, b"x" * (SIZE + 1))
     assert Observer(files, clock).until(3 * STEAL) is None
+
+
+def test_a_look_that_comes_too_soon_reads_nothing_and_finds_what_the_last_one_found(files, clock, beat):
+    share = Share(files)
+    watch = Watch(share, clock, steal=STEAL, gap=GAP, every=LOOK)
+    found = []
+    while not found:
+        found = watch.look([PATH], {PATH})
+        share.calls.clear()
+        again = watch.look([PATH], {PATH})
+        assert again == found
+        assert share.calls == []
+        clock.advance(LOOK)
+    assert watch.look([], set()) == []
+
+
+def test_looks_that_come_too_soon_do_not_count_as_looks(files, clock, beat):
+    watch = Watch(files, clock, steal=1.0, gap=GAP, every=LOOK)
+    outcomes = []
+    for _ in range(20):
+        outcomes.append(bool(watch.look([PATH], {PATH})))
+        clock.advance(LOOK / 4)
+    assert outcomes.index(True) == 12  # the first reading, and three more of them
+
+
+def test_a_newcomer_is_read_at_once(files, clock, beat):
+    other = Beat(files, OTHER, ManualClock())
+    other.begin()
+    share = Share(files)
+    watch = Watch(share, clock, steal=STEAL, gap=GAP, every=LOOK)
+    watch.look([PATH], {PATH})
+    watch.look([PATH, OTHER], {PATH, OTHER})
+    assert ("read", OTHER, SIZE) in share.calls

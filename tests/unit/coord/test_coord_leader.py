@@ -25,7 +25,7 @@ def apply(fold, record):
 
 
 def lead(token):
-    return lambda fold: new_record(LEAD, token=token)
+    return lambda fold: new_record(LEAD, token=token, term=fold.term + 1)
 
 
 def resign(token):
@@ -47,7 +47,9 @@ RECORDS = {
     "LEAD a": lead("a"),
     "LEAD b": lead("b"),
     "LEAD of nobody": lead(""),
-    "LEAD without a token": lambda fold: new_record(LEAD),
+    "LEAD without a token": lambda fold: new_record(LEAD, term=fold.term + 1),
+    "LEAD without a term": lambda fold: new_record(LEAD, token="a"),
+    "LEAD of a term that was": lambda fold: new_record(LEAD, token="a", term=fold.term),
     "RESIGN a": resign("a"),
     "RESIGN b": resign("b"),
     "RESIGN without a token": lambda fold: new_record(RESIGN),
@@ -106,6 +108,12 @@ def test_the_first_to_campaign_leads_and_the_others_follow(daemon):
     assert not b.campaign()
     assert (a.mine, b.mine) == (True, False)
     assert (b.fold.token, b.fold.term, b.fold.lead["host"]) == ("a", 1, "host-a")
+
+
+def test_a_term_is_above_those_that_the_journal_tells_of_even_where_the_leader_chain_was_removed(daemon):
+    a = daemon("a")
+    a.campaign(above=41)
+    assert a.fold.term == 42
 
 
 def test_to_campaign_again_changes_nothing(daemon):

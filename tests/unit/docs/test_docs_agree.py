@@ -27,8 +27,18 @@ from orze.ideas import parse as ideas
 from orze.ideas.merge import renumber
 from orze.ideas.scan import scan
 from orze.report.advice import ADVICE
-from orze.report.model import CardRow, Column, HostRow, PrimaryMetric, Problem, Ranked, Result, Running
-from orze.report.model import Snapshot, Waiting
+from orze.report.model import (
+    CardRow,
+    Column,
+    HostRow,
+    PrimaryMetric,
+    Problem,
+    Ranked,
+    Result,
+    Running,
+    Snapshot,
+    Waiting,
+)
 from orze.report.status import status_json
 
 RULES, README = Page("RULES.md"), Page("README.md")
@@ -70,7 +80,11 @@ def snapshot() -> Snapshot:
         held=waiting,
         quarantined=waiting,
         waiting=waiting,
-        hosts=[HostRow("a", alive=True, leader=True, cards=(CardRow("0", "n", "free"),), running=1, free=0, seen_s=0)],
+        hosts=[
+            HostRow(
+                "a", alive=True, leader=True, cards=(CardRow("0", "n", "free"),), running=1, free=0, seen_s=0
+            )
+        ],
         problems=[Problem("text", 1e9)],
         columns=[Column("loss")],
     )
@@ -226,7 +240,7 @@ def test_the_flags_of_the_commands_that_are_shown_exist(block: Block) -> None:
 def test_the_script_of_the_readme_does_what_the_readme_says(tmp_path: Path) -> None:
     script = next(block for block in README.blocks("python") if block.text.startswith("# train.py"))
     base = next(block for block in README.blocks("yaml") if block.text.startswith("# configs/base.yaml"))
-    losses = {}
+    losses: dict[str, Any] = {}
     for name, own in {"idea-001": {}, "idea-002": {"lr": 0.4}}.items():
         (tmp_path / name).mkdir()
         (tmp_path / "train.py").write_text(script.text)

@@ -44,7 +44,9 @@ def write_ideas(context: Context, *sections: str) -> None:
     Path(context.settings.ideas_file).write_text("".join([*sections, "# End\n"]))
 
 
-def context(home: Path, machine: Machine = HERE, files: Any = None, clock: Any = None, **settings: Any) -> Context:
+def context(
+    home: Path, machine: Machine = HERE, files: Any = None, clock: Any = None, **settings: Any
+) -> Context:
     """A daemon's context over `home`/results, on a clock that moves only when told."""
     paths = FarmPaths(str(home / "results"))
     files = files or RealFiles()

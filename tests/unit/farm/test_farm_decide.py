@@ -46,12 +46,20 @@ def launches(view: View) -> list[tuple[str, str]]:
         pytest.param(slots("0"), ready("a:2", "b"), [], id="the others wait with the first for its cards"),
         pytest.param(slots("0", "1"), ready("a", "b:2", "c"), [("a", "0")], id="those behind it wait too"),
         pytest.param(
-            slots("0#0", "0#1", "1#0"), ready("a:2", "b"), [("a", "0#0 1#0"), ("b", "0#1")], id="one slot a card"
+            slots("0#0", "0#1", "1#0"),
+            ready("a:2", "b"),
+            [("a", "0#0 1#0"), ("b", "0#1")],
+            id="one slot a card",
         ),
         pytest.param(slots("0#0", "0#1"), ready("a:2"), [], id="two slots of one card are not two cards"),
-        pytest.param(slots("0#0", "0#1"), ready("a", "b"), [("a", "0#0"), ("b", "0#1")], id="two share a card"),
         pytest.param(
-            slots("0#0", "0#1", "1#0", busy={"0#0": "runs x"}), ready("a:2"), [("a", "0#1 1#0")], id="the next slot"
+            slots("0#0", "0#1"), ready("a", "b"), [("a", "0#0"), ("b", "0#1")], id="two share a card"
+        ),
+        pytest.param(
+            slots("0#0", "0#1", "1#0", busy={"0#0": "runs x"}),
+            ready("a:2"),
+            [("a", "0#1 1#0")],
+            id="the next slot",
         ),
     ],
 )
@@ -79,7 +87,12 @@ def test_a_paused_host_starts_nothing_and_does_the_rest():
 )
 def test_hosts_begin_at_different_places_among_the_first(turn, farm_slots, expected):
     view = View(
-        slots=slots("0", "1", "2", "3"), ready=ready(*"abcd"), turn=turn, farm_slots=farm_slots, leads=True, leader="me"
+        slots=slots("0", "1", "2", "3"),
+        ready=ready(*"abcd"),
+        turn=turn,
+        farm_slots=farm_slots,
+        leads=True,
+        leader="me",
     )
     assert "".join(idea for idea, _ in launches(view)) == expected
 
@@ -97,7 +110,8 @@ def test_a_turn_never_puts_an_idea_before_a_more_urgent_one():
 
 
 @pytest.mark.parametrize(
-    ("here", "leads", "reaped"), [(True, False, True), (True, True, True), (False, True, True), (False, False, False)]
+    ("here", "leads", "reaped"),
+    [(True, False, True), (True, True, True), (False, True, True), (False, False, False)],
 )
 def test_the_dead_are_reaped_by_their_own_machine_or_the_leader(here, leads, reaped):
     dead = Dead("idea-1", "token", here=here)
@@ -134,7 +148,9 @@ slot_views = st.builds(
     st.lists(st.integers(1, 3), max_size=5),
 )
 candidates = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4)), max_size=12).map(
-    lambda rows: tuple(Candidate(f"idea-{n}", priority, cards) for n, (priority, cards) in enumerate(sorted(rows)))
+    lambda rows: tuple(
+        Candidate(f"idea-{n}", priority, cards) for n, (priority, cards) in enumerate(sorted(rows))
+    )
 )
 views = st.builds(
     View,
@@ -188,6 +204,8 @@ def test_a_slot_stays_free_only_for_want_of_ideas_or_for_one_that_needs_more_car
     made = [one for one in decide(view) if isinstance(one, Launch)]
     taken = {name for one in made for name in one.slots}
     free = [slot for slot in view.slots if not slot.busy and slot.name not in taken]
-    waiting = [candidate for candidate in view.ready if candidate.idea_id not in {one.idea_id for one in made}]
+    waiting = [
+        candidate for candidate in view.ready if candidate.idea_id not in {one.idea_id for one in made}
+    ]
     if free and waiting and not view.paused:
         assert any(candidate.cards > len({slot.card for slot in free}) for candidate in waiting)

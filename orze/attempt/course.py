@@ -91,12 +91,13 @@ class Course:
         Returns:
             False where the lease is lost: then the share is not touched any more, not even to clean up.
         """
+        last: Record | None
         try:
             last = self._attempt()
         except Failed as failed:
             last = self._failure(failed)
         except Over as over:
-            if over.why not in (STOP, PREEMPT):
+            if over.why == FENCE:
                 return False
             last = self._ended_by_operator(over.why)
         except OSError as error:
@@ -104,8 +105,8 @@ class Course:
         except Exception as error:  # noqa: BLE001 - left unsettled, the idea would be run for ever
             last = self._failure(Failed(Cause.START, f"the keeper failed: {type(error).__name__}: {error}"))
         self._pulse.settling()
-        if self._append(last):
-            self._show()
+        if last and self._append(last):
+            self._show(self._chain, self._fold)
         self._files.unlink(self._idea.stop_request(self._token))
         self._space.close_door()
         return True
@@ -117,7 +118,7 @@ class Course:
         trained = self._go["trained"]
         if trained:
             values, self._seconds = dict(trained["metrics"]), trained["seconds"]
-            self._show()
+            self._pulse.do_soon(self._show)
         else:
             values = self._train()
             if self._go["evaluation"] or self._go["posts"]:
@@ -132,7 +133,9 @@ class Course:
         self._pulse.watch((self._space.log, self._space.progress))
         kills = verdict.oom_kill_count()
         command = self._go["train"]
-        ended = self._command(command, self._space.log, stall=self._go["stall"], started=self._show)
+        ended = self._command(
+            command, self._space.log, stall=self._go["stall"], started=lambda: self._pulse.do_soon(self._show)
+        )
         self._seconds = ended.seconds
         try:
             self._judge(ended, None, command["timeout"], verdict.oom_kill_count() - kills)
@@ -226,9 +229,12 @@ class Course:
             FAIL, cause=failed.cause, error=failed.error, final=final, skip=skip, seconds=self._seconds
         )
 
-    def _ended_by_operator(self, why: str) -> Record:
+    def _ended_by_operator(self, why: str) -> Record | None:
+        """The last record, or None where another attempt has the chain, or nobody: there is none to write."""
         if why == PREEMPT:
             return self._record(REQUEUE, cause=Cause.PREEMPTED)
+        if why != STOP:
+            return None
         error = "stopped by an operator"
         return self._record(
             FAIL, cause=Cause.STOPPED, error=error, final=True, skip=False, seconds=self._seconds
@@ -248,7 +254,7 @@ class Course:
 
     def _append_or_end(self, record: Record) -> None:
         if not self._append(record):
-            raise Over(FENCE)
+            raise Over("superseded")
 
     def _append(self, record: Record) -> bool:
         """Append a record of this attempt; False where it is not this attempt's turn any more.
@@ -274,13 +280,13 @@ class Course:
         if not self._go["doors"]:
             self._files.unlink(self._idea.projection("eval.json"))
 
-    def _show(self) -> None:
+    def _show(self, chain: Chain, fold: IdeaFold) -> None:
         try:
             # mkdir does not make a name durable: without these a lost power supply takes the chain with it
             self._files.sync_dir(self._idea.home)
             self._files.sync_dir(os.path.dirname(self._idea.home))
-            self._chain.refresh()
-            project(self._files, self._idea, self._chain, self._fold)
+            chain.refresh()
+            project(self._files, self._idea, chain, fold)
         except OSError:
             return  # a projection is only shown; the leader writes it later
 

@@ -9,6 +9,8 @@ from orze.core.files import RealFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orze.coord.chain import Chain
     from orze.coord.heartbeat import Beat
     from orze.coord.idea_chain import IdeaFold
@@ -37,6 +39,8 @@ class Pulse:
         self._clock = clock
         self._bell = _thread.allocate_lock()
         self._bell.acquire()
+        self._hands = _thread.allocate_lock()
+        self._task: Callable[[Chain, IdeaFold], None] | None = None
         self._watched: tuple[str, ...] = ()
         self._sizes: list[int] = []
         self._missing = 0
@@ -80,9 +84,20 @@ class Pulse:
         self._grown = self._clock.steady()
         self.quiet = 0.0
 
+    def do_soon(self, task: Callable[[Chain, IdeaFold], None]) -> None:
+        """Have this thread do something with the share that the main thread must not wait for."""
+        self._task = task
+        self.look_now()
+
     def settling(self) -> None:
-        """The main thread is about to append the last record: its token will not be current any more."""
+        """The main thread is about to append the last record: its token will not be current any more.
+
+        A task that was not begun is dropped, and one that was is waited for.
+        """
         self._settling = True
+        self._task = None
+        self._hands.acquire()
+        self._hands.release()
 
     def _run(self) -> None:
         while not self.over:
@@ -93,6 +108,13 @@ class Pulse:
             self._renew()
             self._look_at_chain()
             self._look_at_growth()
+            self._do_task()
+
+    def _do_task(self) -> None:
+        with self._hands:
+            task, self._task = self._task, None
+            if task and not self._settling:
+                task(self._chain, self._fold)
 
     def _renew(self) -> None:
         try:

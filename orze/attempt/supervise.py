@@ -164,10 +164,8 @@ class Supervisor:
         return min(self._kill, self._grace) if lease_lost else self._grace
 
     def _next(self, job: Job, begun: float, ending: tree.Ending | None, now: float) -> float:
-        if ending is not None:
-            wake = ending.next_wake(now)
-        else:
-            wake = begun + job.timeout  # a stall, a stop and the like are told by the pulse
+        # a stall, a stop and the like are told by the pulse
+        wake = begun + job.timeout if ending is None else ending.next_wake(now)
         fence = self._pulse.fence_at()
         if fence > now:
             wake = min(wake, fence + 0.001)

@@ -64,7 +64,8 @@ class Workspace:
         _write(f"{self.input}/{SECTION}", self._go["section"])
         _write(f"{self.input}/{BASE}", self._go["base"])
         _write(f"{self.directory}/{CONFIG}", self._go["config"])
-        environment = json.dumps(self._go["environment"], indent=2, sort_keys=True)
+        argv = [self.fill(word) for word in self._go["train"]["argv"]]
+        environment = json.dumps({**self._go["environment"], "argv": argv}, indent=2, sort_keys=True)
         _write(f"{self.directory}/{ENVIRONMENT}", environment + "\n")
         if self._door:
             self._open_door()

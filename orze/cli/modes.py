@@ -79,7 +79,7 @@ def _context(settings: Settings) -> Context:
 
 def _report_only(daemon: Daemon, settings: Settings) -> int:
     daemon.read(whole=True)
-    daemon.show.write()
+    daemon.show.write_all()
     print(f"{settings.results_dir}/report.md is written")
     return 0
 
@@ -108,7 +108,7 @@ def _serve(daemon: Daemon, settings: Settings, console: Console, *, once: bool) 
     finally:
         console.detach()
     if once:
-        daemon.show.write()
+        daemon.show.write_all()
     elif not members.events.terminated:
         _second_thoughts(daemon)
     daemon.leave()

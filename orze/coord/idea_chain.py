@@ -25,7 +25,7 @@ class IdeaFold(Fold):
         end: the DONE or final FAIL that settled it.
         failures: attempts that failed by their own fault, since ever.
         by_cause: failures since the last RETRY, for the retry policy.
-        retried_at: the attempt after which the last RETRY came; later ones may go on from one another.
+        afresh_after: the last attempt that succeeded and was retried; later ones go on from one another.
         lost_elsewhere: the attempt before fell silent on another machine and may still write for a while.
         last_failure: the last FAIL, final or not.
     """
@@ -42,7 +42,7 @@ class IdeaFold(Fold):
         self.last_failure: Record | None = None
         self.failures = 0
         self.by_cause: dict[str, int] = {}
-        self.retried_at = 0
+        self.afresh_after = 0
         self.lost_elsewhere = False
 
     @property
@@ -123,7 +123,8 @@ class IdeaFold(Fold):
         return True
 
     def _retry(self) -> bool:
-        self.retried_at = self.attempt
+        if self.end and self.end.get("kind") == DONE:
+            self.afresh_after = self.attempt
         self.phase, self.trained, self.end = OPEN, None, None
         self.by_cause = {}
         return True

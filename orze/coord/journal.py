@@ -33,10 +33,11 @@ class Known:
         held: why it is held; empty where it is not.
         withdrawn: an operator took it back before it began.
         vanished: its section is gone from ideas.md.
+        edited: its section is no longer what its outcome came of.
         outcome: its terminal state as last seen; None where it has none. A cache of the idea's own chain.
     """
 
-    __slots__ = ("held", "outcome", "sha", "slot", "vanished", "withdrawn")
+    __slots__ = ("edited", "held", "outcome", "sha", "slot", "vanished", "withdrawn")
 
     def __init__(self, sha: str, slot: int) -> None:
         self.sha = sha
@@ -44,6 +45,7 @@ class Known:
         self.held = ""
         self.withdrawn = False
         self.vanished = False
+        self.edited = False
         self.outcome: State | None = None
 
 
@@ -116,16 +118,21 @@ class JournalFold(Fold):
         else:
             if known.vanished and known.slot and known.sha != sha:
                 self.displaced[idea_id] = known.slot
+            known.edited = known.outcome is not None and known.sha != sha
             known.sha, known.slot = sha, self.records
         self.changed.add(idea_id)
 
     def _outcome(self, item: list[object]) -> None:
         idea_id, state, facts = str(item[0]), State(str(item[1])), item[2]
-        self._touch(idea_id).outcome = state
-        self.outcomes.append((idea_id, state, facts if isinstance(facts, dict) else {}))
+        known = self._touch(idea_id)
+        facts = facts if isinstance(facts, dict) else {}
+        known.outcome = state
+        known.edited = bool(facts.get("sha")) and bool(known.sha) and facts["sha"] != known.sha
+        self.outcomes.append((idea_id, state, facts))
 
     def _reopen(self, item: list[str]) -> None:
-        self._touch(item[0]).outcome = None
+        known = self._touch(item[0])
+        known.outcome, known.edited = None, False
 
     def _hold(self, item: list[str]) -> None:
         self._touch(item[0]).held = item[1]

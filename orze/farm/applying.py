@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from pathlib import Path
@@ -20,6 +21,8 @@ from orze.ideas.merge import MergeBlocked, append_sections
 
 if TYPE_CHECKING:
     from orze.coord.record import Record
+
+_LOG = logging.getLogger("orze")
 
 Parts = dict[str, list[Any]]
 
@@ -45,6 +48,7 @@ class Applier:
         if request.uuid in self._journal.fold.answers:
             return
         answer = request.problem or self._do(request, parts)
+        _LOG.info("request %s %s: %s", request.kind, request.idea_id, answer)
         parts.setdefault("answers", []).append([request.uuid, answer])
 
     def _do(self, request: Request, parts: Parts) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from orze.attempt.metrics import last_progress
@@ -11,6 +13,7 @@ from orze.attempt.spec import PROGRESS
 from orze.coord.chain import Chain
 from orze.coord.idea_chain import IdeaFold
 from orze.core.identity import lives
+from orze.core.paths import attempt_name
 from orze.core.states import State
 from orze.farm.context import Context
 from orze.farm.view import Dead
@@ -84,7 +87,7 @@ class Attempts:
         self.dead: list[Dead] = []
 
     def __iter__(self) -> Iterator[Attempt]:
-        return iter(self._known.values())
+        return iter(list(self._known.values()))
 
     @property
     def daemons(self) -> set[str]:
@@ -93,7 +96,12 @@ class Attempts:
 
     def here(self) -> list[Attempt]:
         """Those whose keeper is a process of this machine."""
-        return [attempt for attempt in self._known.values() if attempt.pidfd >= 0]
+        return [attempt for attempt in self if attempt.pidfd >= 0]
+
+    def tell(self, attempt: Attempt, number: int) -> None:
+        """Send a signal to the keeper of an attempt of this machine; one that has just ended needs none."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(attempt.pidfd, number)
 
     def preparing(self, token: str) -> None:
         """This daemon has a keeper at work under this token: it is not to be judged by its heartbeat."""
@@ -106,7 +114,7 @@ class Attempts:
     def began(self, idea_id: str, fold: IdeaFold) -> Attempt:
         """A claim of this machine stands: follow its keeper until it ends."""
         attempt = self._describe(idea_id, fold)
-        attempt.pidfd = os.pidfd_open(attempt.pid)
+        self._open(attempt)
         self._own.discard(attempt.token)
         self._known[attempt.token] = attempt
         return attempt
@@ -127,7 +135,8 @@ class Attempts:
             OSError: the share did not answer; nothing has changed.
         """
         names = self._context.files.listdir(self._context.paths.heartbeats)
-        present = dict(_parts(name) for name in names if "." in name and not name.startswith("."))
+        present = dict(_parts(name) for name in names if not name.startswith("."))
+        present.pop("", None)  # neither a keeper nor a daemon
         self._daemons = {token for token, subject in present.items() if subject == DAEMON}
         ideas = {token: subject for token, subject in present.items() if subject != DAEMON}
         changes = Changes()
@@ -148,9 +157,14 @@ class Attempts:
 
     def last_metrics(self, attempt: Attempt) -> str:
         """The last line of its progress, as people read it."""
-        path = f"{self._context.paths.idea(attempt.idea_id).attempts}/{attempt.directory}/{PROGRESS}"
-        last = last_progress(path) or {}
-        shown = [f"{name}={value:.4g}" for name, value in last.items() if isinstance(value, int | float)]
+        idea = self._context.paths.idea(attempt.idea_id)
+        fenced = self._context.settings.doors
+        last = last_progress(
+            f"{idea.attempts}/{attempt.directory}/{PROGRESS}" if fenced else idea.projection(PROGRESS)
+        )
+        shown = [
+            f"{name}={value:.4g}" for name, value in (last or {}).items() if isinstance(value, int | float)
+        ]
         return " ".join(shown[:_SHOWN])
 
     def forget(self, token: str) -> None:
@@ -186,16 +200,12 @@ class Attempts:
             _, fold = self._read(attempt.idea_id)
         except OSError:
             return
-        if fold.token != attempt.token:
+        claim = fold.claim or {}
+        if claim.get("token") != attempt.token:
             return
         described = self._describe(attempt.idea_id, fold)
-        if self._context.machine.sees(fold.claim or {}):
-            try:
-                described.pidfd = os.pidfd_open(described.pid)
-            except OSError:
-                described.pidfd = -1
-            if not lives(described.pid, described.start):
-                self._close(described)
+        if self._context.machine.sees(claim):
+            self._open(described)
         else:
             described.pid = 0
         self._known[attempt.token] = described
@@ -229,7 +239,7 @@ class Attempts:
         claim = fold.claim or {}
         return Attempt(
             idea_id,
-            fold.token,
+            str(claim.get("token", "")),
             host=str(claim.get("host", "")),
             gpu=str(claim.get("gpu", "")),
             number=fold.attempt,
@@ -239,7 +249,7 @@ class Attempts:
             claimed=True,
             earlier_boot=self._context.machine.rebooted_since(claim),
             state=fold.state,
-            directory=f"{fold.attempt}-{fold.token}",
+            directory=attempt_name(fold.attempt, str(claim.get("token", ""))),
         )
 
     def _read(self, idea_id: str) -> tuple[Chain, IdeaFold]:
@@ -247,6 +257,15 @@ class Attempts:
         chain = Chain(self._context.files, self._context.paths.idea(idea_id).chain, fold, self._context.clock)
         chain.refresh()
         return chain, fold
+
+    def _open(self, attempt: Attempt) -> None:
+        """Get a descriptor of its keeper, if that is still the process that made the claim."""
+        try:
+            attempt.pidfd = os.pidfd_open(attempt.pid)
+        except OSError:
+            return
+        if not lives(attempt.pid, attempt.start):
+            self._close(attempt)
 
     def _close(self, attempt: Attempt) -> None:
         if attempt.pidfd >= 0:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from orze.core.files import make_dirs
 from orze.core.states import SUCCEEDED, State
@@ -90,7 +91,7 @@ class Board:
             held=self._waiting(State.HELD, name),
             quarantined=[
                 Waiting(bad.id or "", "", bad.reason, f"{name}:{bad.line}")
-                for bad in self._intake.quarantined
+                for bad in self._intake.quarantined[:_SHOWN]
             ],
             waiting=self._blocked(name),
             hosts=hosts,
@@ -164,7 +165,10 @@ class Board:
     def _with_cells(self, ranked: Ranked, columns: Sequence[Column]) -> Ranked:
         home = self._context.paths.idea(ranked.result.idea_id).home
         cells = read_cells(columns, ranked.result.metrics, home)
-        return Ranked(ranked.rank, ranked.value, ranked.note, ranked.result, cells)
+        entry = self._queue.get(ranked.result.idea_id)
+        edited = bool(entry and entry.known and entry.known.edited)
+        title = f"{ranked.result.title} (edited since it ran)" if edited else ranked.result.title
+        return replace(ranked, result=replace(ranked.result, title=title), cells=cells)
 
     def _default_columns(self) -> list[Column]:
         """The numbers that the best result has, besides the one that ranks."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import psutil
 
@@ -89,6 +89,11 @@ class Cards:
     def lock_of(self, slot: Slot) -> str:
         """The lock file of a slot."""
         return lock_path(slot, self._directory, self._scope)
+
+    def names(self, slots: Iterable[Slot]) -> list[str]:
+        """The product names of the cards of some slots."""
+        by_uuid = {card.uuid: card.name for card in self._cards}
+        return [by_uuid.get(slot.uuid, "unknown") for slot in slots if slot.uuid]
 
     def ask(self) -> None:
         """Have the cards read anew, in the background; `ready` is called when they are."""

@@ -104,7 +104,8 @@ class Daemon:
                 return
             if not self._starter.taken:
                 self._starter.refill()
-            m.events.wait(self._pause())
+            with m.problems.guard("answering keepers"):
+                m.events.wait(self._pause())
             self._wait_for_children()
 
     def cycle(self) -> None:
@@ -130,7 +131,7 @@ class Daemon:
         """Tell every keeper of this machine to save, stop and requeue; returns the ideas."""
         here = self.members.attempts.here()
         for attempt in here:
-            os.kill(attempt.pid, signal.SIGTERM)
+            self.members.attempts.tell(attempt, signal.SIGTERM)
         return [attempt.idea_id for attempt in here]
 
     def wait_for_attempts(self) -> None:
@@ -232,7 +233,8 @@ class Daemon:
             slots=tuple(slot for slot in slots if not (self._once and slot.name in self._served)),
             ready=ready,
             paused=self._paused(),
-            turn=random.randrange(1 << 30),  # noqa: S311 - it spreads hosts over the queue, it guards nothing
+            # it spreads hosts over the queue, it guards nothing
+            turn=random.randrange(1 << 30) if len(m.attempts.daemons) > 1 else 0,  # noqa: S311
             farm_slots=self.show.farm_slots(),
             leads=m.leadership.mine,
             leader=m.leadership.fold.token,
@@ -338,19 +340,13 @@ class Daemon:
     def _is_through(self) -> bool:
         """With `once`: nothing runs that was started here, and nothing more can be."""
         m = self.members
-        open_slots = [slot for slot in m.cards.slots if slot.name not in self._served]
         waiting = m.intake.behind or m.intake.due() is not None or self._starter.taken
         if self._follower.started or waiting:
             return False
-        more = bool(open_slots) and any(True for _ in m.queue.ready(1))
-        return not more or self._once_is_blocked()
-
-    def _once_is_blocked(self) -> bool:
-        """Every slot that is left is busy with what is not ours."""
-        busy = [
-            slot.busy for slot in self.members.cards.views(self._taken()) if slot.name not in self._served
-        ]
-        return all(busy) and self.members.cards.fresh
+        view = self._view()
+        if view.ready and not m.cards.fresh:
+            return False
+        return not any(isinstance(effect, Launch | Reap) for effect in decide(view))
 
     def _wait_for_children(self) -> None:
         """Collect children that have ended: keepers, and whoever drew the picture."""

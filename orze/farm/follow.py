@@ -24,7 +24,7 @@ class Follower:
     def __init__(self, members: Assembly, show: Show) -> None:
         self._members = members
         self._show = show
-        self._watched: dict[int, str] = {}
+        self._watched: set[int] = set()
         self.started: set[str] = set()
         self.succeeded = self.failed = 0
 
@@ -33,20 +33,29 @@ class Follower:
         m = self._members
         leads = m.leadership.mine
         changes = m.attempts.look(judge=leads, clones=leads and m.hosts.cloned(m.attempts.daemons))
+        self._watch_keepers()
         for attempt in changes.appeared:
             self._on_appeared(attempt)
         for idea_id in changes.ended:
             self._settle(idea_id, "")
         for dead in [dead for dead in m.attempts.dead if dead.here]:
             if self._settle(dead.idea_id, dead.token):
-                self._forget(dead)
+                m.reaper.clean(dead)
+                m.attempts.forget(dead.token)
                 m.attempts.dead.remove(dead)
-        for attempt in m.attempts.here():
-            if attempt.pidfd not in self._watched:
-                self._watched[attempt.pidfd] = attempt.token
-                if attempt.token not in self.started:
-                    _LOG.info("%s runs on %s already (attempt %d): adopted", *_named(attempt))
-                m.events.on_readable(attempt.pidfd, _nothing)
+
+    def _watch_keepers(self) -> None:
+        """Be woken by the ends of the keepers, and wait for no descriptor that is closed by now."""
+        m = self._members
+        here = {attempt.pidfd: attempt for attempt in m.attempts.here()}
+        for descriptor in self._watched - here.keys():
+            m.events.forget(descriptor)
+        for descriptor in here.keys() - self._watched:
+            attempt = here[descriptor]
+            if attempt.token not in self.started:
+                _LOG.info("%s runs on %s already (attempt %d): adopted", *_named(attempt))
+            m.events.on_readable(descriptor, _nothing)
+        self._watched = set(here)
 
     def _on_appeared(self, attempt: Attempt) -> None:
         m = self._members
@@ -86,14 +95,6 @@ class Follower:
             self.failed += fold.state not in SUCCEEDED and fold.end is not None
         return True
 
-    def _forget(self, dead: Dead) -> None:
-        """An attempt of this machine has ended, and its chain says how: nothing of it may stay."""
-        m = self._members
-        for descriptor in [fd for fd, token in self._watched.items() if token == dead.token]:
-            m.events.forget(descriptor)
-            del self._watched[descriptor]
-        m.attempts.forget(dead.token)
-
     def reap(self, dead: Dead) -> bool:
         """Do the next step towards the LOST of a dead attempt.
 
@@ -106,7 +107,7 @@ class Follower:
         except FileNotFoundError:
             m.reaper.clean(dead)
             m.queue.set_running(dead.idea_id, None)
-            self._forget(dead)
+            m.attempts.forget(dead.token)
             return True
         held = fold.token == dead.token
         if not m.reaper.reap(dead, chain, fold):
@@ -114,7 +115,7 @@ class Follower:
         if held:
             host = (fold.claim or {}).get("host", "?")
             _LOG.warning("%s: attempt %d on %s is lost; queued again", dead.idea_id, fold.attempt, host)
-        self._forget(dead)
+        m.attempts.forget(dead.token)
         m.settler.settle(dead.idea_id, fold)
         self._show.changed()
         return True

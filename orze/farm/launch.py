@@ -56,6 +56,10 @@ LLM_KEYS = frozenset(
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # absent where PyYAML lacks libyaml
 
 
+# These run a script with an interpreter of their own.
+_RUNS_SCRIPTS = frozenset({"torchrun", "torch.distributed.run", "accelerate", "deepspeed"})
+
+
 class BadBase(OrzeError):
     """The base configuration cannot be read as one."""
 
@@ -106,6 +110,9 @@ class Launcher:
         self._environ = {name: value for name, value in environ.items() if name not in LLM_KEYS}
         self._environ |= python_environment(settings.python, environ)
         self._python = python_command(settings.python, environ)
+        if settings.launch:  # what stands beside the interpreter is meant, such as its torchrun
+            beside = os.path.dirname(self._python[0])
+            self._environ["PATH"] = f"{beside}:{self._environ.get('PATH', os.defpath)}"
         self._base: tuple[tuple[int, int], str, dict[str, Any]] | None = None
 
     @property
@@ -175,7 +182,7 @@ class Launcher:
             "section": start.section,
             "config": config.text,
             "base": self._read_base()[1],
-            "environment": {**facts, "argv": train["argv"], "gpu": start.gpu},
+            "environment": {**facts, "gpu": start.gpu},
             "cwd": str(s.project_dir),
             "env": self.variables(start, attempt, config.seed),
             "train": train,
@@ -191,7 +198,7 @@ class Launcher:
             "posts": self._posts(start),
             "trained": _trained(fold),
             "links": dict(start.links),
-            "resume_above": fold.retried_at,
+            "resume_above": fold.afresh_after,
             "stall": s.stall_minutes * 60,
             "grace": s.grace,
             "lease": {"heartbeat": s.lease.heartbeat, "fence": s.lease.fence, "kill": s.lease.kill},
@@ -231,6 +238,8 @@ class Launcher:
 
     def _wrap(self, launch: Sequence[str], command: list[str], start: Start) -> list[str]:
         """Put the wrapper's words around the command, itself given whole or as one quoted word."""
+        if not _RUNS_SCRIPTS.isdisjoint(map(os.path.basename, launch)) and "--no-python" not in launch:
+            command = command[len(self._python) :]  # such a launcher brings its own interpreter
         gpus, port = str(len(start.slots)), str(_free_port()) if any("{port}" in w for w in launch) else ""
         wrapped: list[str] = []
         for word in launch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from orze.farm.assembly import Assembly
@@ -74,6 +75,20 @@ class Show:
         self._members.board.publish(self.snapshot())
         self._changed = False
 
+    def write_all(self) -> None:
+        """Write the report and wait for the picture; for who is about to leave.
+
+        Raises:
+            OSError: the share does not take it.
+        """
+        board = self._members.board
+        self.write()
+        board.plot()
+        while board.plotting:
+            self.child_ended(*os.waitpid(-1, 0))
+        if self._changed:
+            self.write()
+
     def snapshot(self) -> Snapshot:
         """What the report tells, as of now."""
         m = self._members
@@ -85,9 +100,17 @@ class Show:
             hosts=self._hosts,
             leader=str(lead.lead.get("host", "")) if lead.token else "",
             problems=sorted(m.problems, key=lambda problem: problem.since),
-            free=self._free,
+            free=self._free_slots(),
             notices=m.cards.notices,
         )
+
+    def _free_slots(self) -> list[str]:
+        """Free slots of the farm, named with their host where there is more than one."""
+        if len(self._hosts) < 2:
+            return self._free
+        return [
+            f"{host.name}:{card.key}" for host in self._hosts for card in host.cards if card.state == "free"
+        ]
 
     def child_ended(self, pid: int, status: int) -> None:
         """A child process has ended; the picture may be new."""

@@ -132,14 +132,16 @@ class Starter:
         self._events.forget(keeper.replies)
         why = keeper.answer()
         if why:
-            keeper.let_go()
-            self._attempts.dropped(token)
+            self._dismiss(preparing)
             return self._refuse(idea_id, why, wait=1.0)
         try:
             config = self._launcher.config(preparing.start)
             outcome = self._claim(preparing)
-        except (BadBase, IdeaError, OSError) as error:
+        except (BadBase, IdeaError) as error:
             return self._drop(preparing, Refusal(idea_id, str(error), None, self._context.settings.poll))
+        except OSError as error:  # the claim may stand: this keeper is done for, so that it is found dead
+            self._dismiss(preparing)
+            return self._refuse(idea_id, str(error), wait=self._context.settings.poll)
         if isinstance(outcome, Claimed):
             return self._go(preparing, outcome, config)
         wait = self._quiet_looks if isinstance(outcome, Unsettled) else 2 * self._context.settings.poll
@@ -159,17 +161,24 @@ class Starter:
 
     def _go(self, preparing: _Preparing, claimed: Claimed, config: Merged) -> None:
         start, keeper, fold = preparing.start, preparing.keeper, claimed.fold
-        message = self._launcher.go(
-            start,
-            fold,
-            frame=self._frame(keeper),
-            config=config,
-            delay=self._context.attribute_cache if fold.lost_elsewhere else 0.0,
-            facts=self._facts(),
-        )
-        keeper.tell(go=message)  # a keeper that died meanwhile is found dead by its pid
-        keeper.let_go()
+        try:
+            message = self._launcher.go(
+                start,
+                fold,
+                frame=self._frame(keeper),
+                config=config,
+                delay=self._context.attribute_cache if fold.lost_elsewhere else 0.0,
+                facts={**self._facts(), "gpu_names": self._cards.names(start.slots)},
+            )
+            keeper.tell(go=message)  # a keeper that died meanwhile is found dead by its pid
+        finally:
+            self._dismiss(preparing)
         self._started(self._attempts.began(start.idea.id, fold))
+
+    def _dismiss(self, preparing: _Preparing) -> None:
+        """This daemon has no more to say to a keeper: it runs its attempt, or leaves."""
+        self._attempts.dropped(preparing.token)
+        preparing.keeper.let_go()
 
     def _drop(self, preparing: _Preparing, refusal: Refusal) -> None:
         self._attempts.dropped(preparing.token)

@@ -28,10 +28,8 @@ _NO_COMMIT = (
 )
 _REFUSED: Final = {"sweep": _NO_SWEEP}
 
-_NAME = r"(?:[-*+][ \t]+)?\*\*[^*\n]{1,60}(?::\*\*|\*\*[ \t]*:)"
-_FIELD = re.compile(
-    rf"^ {{0,3}}(?P<name>{_NAME})[ \t]*(?P<value>.*(?:\n(?![ \t]*{_NAME})[ \t]+\S.*)*)", re.MULTILINE
-)
+_NAME = r"(?:[-*+][ \t]+)?\*\*([^*\n]{1,60})(?::\*\*|\*\*[ \t]*:)"
+_FIELD = re.compile(rf"^ {{0,3}}{_NAME}[ \t]*(.*(?:\n(?![ \t]*{_NAME})[ \t]+\S.*)*)", re.MULTILINE)
 # A section whose only structure is one fence in column 0 with nothing but blank lines after it.
 _ORDINARY = re.compile(
     r"(?P<prose>.*\n(?:[ \t]*[^ \t\n#`~<].*\n|[ \t]*\n){0,200})"
@@ -188,21 +186,19 @@ def _fields(prose: str, path: str, line: int) -> tuple[dict[str, Any], tuple[tup
     known: dict[str, Any] = {}
     others: list[tuple[str, str]] = []
     for match in _FIELD.finditer(prose):
-        name = match["name"].partition("**")[2].rstrip("*: \t").strip()
-        value = " ".join(match["value"].split())
+        name, value = match[1].strip(), " ".join(match[2].split())
         key = name.lower()
-        at = line + prose.count("\n", 0, match.start())
-        if len(known) + len(others) == _MOST_FIELDS:
-            raise IdeaError(at, f"the section has more than {_MOST_FIELDS} fields", path)
-        if key not in _READERS:
-            others.append((sys.intern(name), value[:_LONGEST_PROSE]))
-        elif key in known:
-            raise IdeaError(at, f"{name} is given twice: keep one of them", path)
-        else:
-            try:
+        try:
+            if len(known) + len(others) == _MOST_FIELDS:
+                raise ValueError(f"the section has more than {_MOST_FIELDS} fields")
+            if key not in _READERS:
+                others.append((sys.intern(name), value[:_LONGEST_PROSE]))
+            elif key in known:
+                raise ValueError("it is given twice: keep one of them")
+            else:
                 known[key] = _READERS[key](value)
-            except ValueError as error:
-                raise IdeaError(at, f"{name}: {error}", path) from None
+        except ValueError as error:
+            raise IdeaError(line + prose.count("\n", 0, match.start()), f"{name}: {error}", path) from None
     return known, tuple(others)
 
 

@@ -257,7 +257,7 @@ def test_failures_are_counted_by_cause_and_those_of_the_machine_are_not():
 def test_a_retry_forgives_by_cause_but_counts_all_failures():
     told = Story()
     fold = told.tell(claim(), fail(cause=Cause.SCRIPT), retry)
-    assert (fold.by_cause, fold.failures, fold.retried_at) == ({}, 1, 1)
+    assert (fold.by_cause, fold.failures, fold.afresh_after) == ({}, 1, 1)
     told.tell(claim("v"), fail("v", cause=Cause.SCRIPT))
     assert (fold.by_cause, fold.failures, fold.attempt) == ({"script": 1}, 2, 2)
 

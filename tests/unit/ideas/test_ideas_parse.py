@@ -132,7 +132,11 @@ def test_a_field_that_asks_for_nothing_is_accepted(line: str) -> None:
         ("- **After**: idea-001.1", 101, "After: 'idea-001.1' is no id of an idea"),
         ("- **After**: ../../etc", 101, "After: '../../etc' is no id of an idea"),
         ("- **Hosts**: " + "h,".join(map(str, range(102))), 101, "Hosts: it names more than 100"),
-        ("- **Priority**: low\n- x\n- **priority**: high", 103, "priority is given twice: keep one of them"),
+        (
+            "- **Priority**: low\n- x\n- **priority**: high",
+            103,
+            "priority: it is given twice: keep one of them",
+        ),
         (
             "- **Repeats**: 3",
             101,
@@ -144,7 +148,7 @@ def test_a_field_that_asks_for_nothing_is_accepted(line: str) -> None:
             101,
             "Commit: this version cannot run an idea at a commit of its own yet: start",
         ),
-        ("- **x**: y\n" * 101, 201, "the section has more than 100 fields"),
+        ("- **x**: y\n" * 101, 201, "x: the section has more than 100 fields"),
         (
             "```yaml\nsweep:\n  lr: [1, 2]\n```",
             102,

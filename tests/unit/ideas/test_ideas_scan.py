@@ -126,7 +126,7 @@ def lines(document: str) -> list[int]:
     return [section.line for section in scan(document.encode())]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=10), st.sampled_from(["\n", "\r\n", "\r"]))
 @example(["> q", "<a>", "## idea-1: a"], "\n")
 @example(["- ```", "", "  ```x", "## idea-1: a"], "\n")
@@ -137,14 +137,14 @@ def test_it_sees_the_headings_that_commonmark_sees(fragments: list[str], newline
     assert lines(document.replace("\n", newline)) == expected(document)
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(ORDINARY), max_size=40))
 def test_it_agrees_on_long_documents_of_ordinary_parts(fragments: list[str]) -> None:
     document = "\n".join(fragments)
     assert lines(document) == expected(document)
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.text(alphabet="#-` \t\n\r>~*1.<a!=", max_size=40))
 def test_it_agrees_on_any_soup_of_marks(soup: str) -> None:
     document = f"{soup}\n## idea-1: a\n"

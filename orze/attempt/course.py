@@ -221,13 +221,14 @@ class Course:
             raise Failed(cause or found.cause, found.error)
 
     def _failure(self, failed: Failed) -> Record:
-        used = self._fold.by_cause.get(failed.cause, 0)
+        return self._record(FAIL, cause=failed.cause, error=failed.error, seconds=self._seconds)
+
+    def _policy(self, cause: str) -> dict[str, bool]:
+        """Whether a failure settles the idea, by what its chain holds of earlier ones."""
+        used = self._fold.by_cause.get(cause, 0)
         limit = self._go["max_failures"]
         skip = bool(limit) and self._fold.failures + 1 >= limit
-        final = skip or used >= self._go["retry"].get(failed.cause, 0)
-        return self._record(
-            FAIL, cause=failed.cause, error=failed.error, final=final, skip=skip, seconds=self._seconds
-        )
+        return {"final": skip or used >= self._go["retry"].get(cause, 0), "skip": skip}
 
     def _ended_by_operator(self, why: str) -> Record | None:
         """The last record, or None where another attempt has the chain, or nobody: there is none to write."""
@@ -272,7 +273,11 @@ class Course:
                 self._clock.sleep(_RETRY_PAUSE)
 
     def _if_current(self, record: Record) -> Record | None:
-        return record if self._fold.token == self._token else None
+        if self._fold.token != self._token:
+            return None
+        if record["kind"] == FAIL and "final" not in record:
+            return record | self._policy(str(record["cause"]))
+        return record
 
     def _clear_metrics(self) -> None:
         """Whatever lies at the top now is of an earlier attempt, and must not be taken for this one's."""

@@ -135,8 +135,9 @@ class Attempts:
             OSError: the share did not answer; nothing has changed.
         """
         names = self._context.files.listdir(self._context.paths.heartbeats)
-        present = dict(_parts(name) for name in names if not name.startswith("."))
-        present.pop("", None)  # neither a keeper nor a daemon
+        present = {
+            token: subject for token, subject in map(_parts, names) if token and subject[:1] not in (".", "")
+        }
         self._daemons = {token for token, subject in present.items() if subject == DAEMON}
         ideas = {token: subject for token, subject in present.items() if subject != DAEMON}
         changes = Changes()
@@ -274,5 +275,6 @@ class Attempts:
 
 
 def _parts(name: str) -> tuple[str, str]:
+    """Token and subject of a heartbeat; the names of other files lack one of them."""
     subject, _, token = name.rpartition(".")
     return token, subject

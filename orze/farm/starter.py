@@ -139,7 +139,7 @@ class Starter:
             outcome = self._claim(preparing)
         except (BadBase, IdeaError) as error:
             return self._drop(preparing, Refusal(idea_id, str(error), None, self._context.settings.poll))
-        except OSError as error:  # the claim may stand: this keeper is done for, so that it is found dead
+        except (OSError, ValueError) as error:  # the claim may stand: then its keeper must be found dead
             self._dismiss(preparing)
             return self._refuse(idea_id, str(error), wait=self._context.settings.poll)
         if isinstance(outcome, Claimed):

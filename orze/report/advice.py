@@ -71,11 +71,11 @@ ADVICE: dict[Cause, str] = {
 }
 
 RETRY = (
-    "To run one again, delete its directory in results/, or move a file NAME.json that holds "
+    "To run one again, delete its directory in results/, or move a file of a new name, NAME.json, that holds "
     '{"kind": "retry", "idea": "IDEA"} into results/.orze/requests.'
 )
 HELD = (
-    "Held ideas are kept and do not run. To let one run, move a file NAME.json that holds "
+    "Held ideas are kept and do not run. To let one run, move a file of a new name, NAME.json, that holds "
     '{"kind": "release", "idea": "IDEA"} into results/.orze/requests; "restore" brings back one that '
     'vanished from ideas.md, and "withdraw" gives one up.'
 )

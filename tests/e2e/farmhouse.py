@@ -124,7 +124,7 @@ class Farm:
             terminal: a terminal that becomes its own, and that it writes to.
             env: added to its environment.
         """
-        daemon = Daemon(self, flags, on, terminal, env)
+        daemon = Daemon(self, (*flags, "-v"), on, terminal, env)
         self.daemons.append(daemon)
         return daemon
 

@@ -87,7 +87,7 @@ class Board:
             top=[self._with_cells(ranked, columns) for ranked in board.top(_SHOWN)],
             running=self._running(),
             failed=board.recent(State.FAILED, _SHOWN),
-            skipped=board.recent(State.SKIPPED, _SHOWN),
+            skipped=self._skipped(),
             held=self._waiting(State.HELD, name),
             quarantined=[
                 Waiting(bad.id or "", "", bad.reason, f"{name}:{bad.line}")
@@ -211,6 +211,18 @@ class Board:
                 break
         return found
 
+    def _skipped(self) -> list[Result]:
+        """Those that failed too often, then those that wait for one that will never complete: they never ran."""
+        found = list(self.leaderboard.recent(State.SKIPPED, _SHOWN))
+        for idea_id in self._queue.by_state[State.SKIPPED]:
+            entry = self._queue.get(idea_id)
+            if len(found) >= _SHOWN:
+                break
+            if entry and entry.reason:
+                facts = {"title": self._queue.title(idea_id), "error": entry.reason}
+                found.append(_result(idea_id, State.SKIPPED, facts, 0))
+        return found
+
     def _blocked(self, name: str) -> list[Waiting]:
         found = []
         for idea_id in self._queue.blocked():
@@ -244,7 +256,7 @@ def _result(idea_id: str, state: State, facts: Facts, order: int) -> Result:
         host=str(facts.get("host", "")),
         gpu=str(facts.get("gpu", "")),
         attempt=int(facts.get("attempt", 1)),
-        finished_at=float(facts.get("at", 0.0)),
+        finished_at=float(facts.get("at", "nan")),
         seconds=float(facts.get("seconds", 0.0)),
         metrics=metrics if isinstance(metrics, dict) and state in SUCCEEDED else {},
         order=order,

@@ -221,8 +221,11 @@ class Daemon:
 
     def _view(self) -> View:
         m = self.members
+        under_way = set(self._starter.taken.values())
         ready = tuple(
-            Candidate(idea.id, int(idea.priority), idea.gpus) for idea in m.queue.ready(_CANDIDATES)
+            Candidate(idea.id, int(idea.priority), idea.gpus)
+            for idea in m.queue.ready(_CANDIDATES)
+            if idea.id not in under_way
         )
         if ready and not m.cards.fresh:
             m.cards.ask()

@@ -92,7 +92,7 @@ class Follower:
         if token in self.started:
             self.started.discard(token)
             self.succeeded += fold.state in SUCCEEDED
-            self.failed += fold.state not in SUCCEEDED and fold.end is not None
+            self.failed += (fold.last_failure or {}).get("token") == token
         return True
 
     def reap(self, dead: Dead) -> bool:

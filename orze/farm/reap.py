@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import psutil
@@ -63,6 +64,12 @@ class Reaper:
         )
 
 
+def belongs(environ: Mapping[str, str], token: str) -> bool:
+    """Whether a process with this environment is of the attempt; without a token none is."""
+    number, _, found = environ.get("ORZE_ATTEMPT", "").partition("-")
+    return number.isdigit() and found == token != ""
+
+
 def kill_attempt(token: str) -> int:
     """Send KILL to every process of an attempt: those that carry its token, and their descendants.
 
@@ -72,7 +79,7 @@ def kill_attempt(token: str) -> int:
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         try:
-            if not process.environ().get("ORZE_ATTEMPT", "").endswith(token):
+            if not belongs(process.environ(), token):
                 continue
             for member in [process, *process.children(recursive=True)]:
                 if member.status() != psutil.STATUS_ZOMBIE:

@@ -64,17 +64,25 @@ class Settler:
         Raises:
             OSError: the share did not answer.
         """
-        names = {name for name in self._context.files.listdir(self._context.paths.results) if number_of(name)}
+        listed = self._context.files.listdir(self._context.paths.results)
+        names = {name for name in listed if number_of(name) >= 0}
         found = False
         for idea_id in [
             idea for state in TERMINAL for idea in self._queue.by_state[state] if idea not in names
         ]:
             found = self._removed(idea_id) or found
         running = {attempt.idea_id for attempt in self._attempts}
+        fault: OSError | None = None
         for idea_id in names - running:
             entry = self._queue.get(idea_id)
-            if not (entry and entry.known and entry.known.outcome):
+            if entry and entry.known and entry.known.outcome:
+                continue
+            try:
                 found = self._inspect(idea_id) or found
+            except OSError as error:
+                fault = error  # one directory that cannot be read must not hide the others
+        if fault:
+            raise fault
         return found
 
     def _removed(self, idea_id: str) -> bool:
@@ -104,8 +112,11 @@ class Settler:
 
     def _inspect_plain(self, idea_id: str) -> bool:
         home = self._context.paths.idea(idea_id).home
-        if METRICS_FILE not in self._context.files.listdir(home):
-            return False
+        names = self._context.files.listdir(home)
+        if METRICS_FILE not in names or "attempts" in names:
+            return (
+                False  # with attempts it is ours, its chain just being removed: what lies there is no input
+            )
         outcome = plain_outcome(home)
         if outcome is None:
             return False

@@ -11,7 +11,8 @@ from orze.report.model import HostRow, Snapshot
 
 _QUIET = 60.0  # seconds after which the report is written anew though nothing happened
 _BUSY = 1.0  # seconds between two reports while things happen
-_PICTURE = 5.0  # seconds between two pictures; more where there are many results to go through
+_PICTURE = 5.0  # seconds between two pictures, at least
+_REST = 10  # and so many times what the last one took to draw, while attempts need the processors
 
 
 class Show:
@@ -23,6 +24,7 @@ class Show:
         self._changed = True
         self._written = float("-inf")
         self._plotted = float("-inf")
+        self._drawing = 0.0
         self._cycles = 0
         self._hosts: list[HostRow] = []
         self._hosts_read = float("-inf")
@@ -60,7 +62,8 @@ class Show:
         if m.leadership.mine and now >= self.due():
             with m.problems.guard("writing the report"):
                 self.write()
-        if m.leadership.mine and now >= self._plotted + max(_PICTURE, len(m.board.leaderboard) / 500):
+        rest = _REST * self._drawing if taken else 0.0
+        if m.leadership.mine and now >= self._plotted + max(_PICTURE, rest):
             self._plotted = now
             with m.problems.guard("drawing the picture"):
                 m.board.plot()
@@ -114,9 +117,13 @@ class Show:
 
     def child_ended(self, pid: int, status: int) -> None:
         """A child process has ended; the picture may be new."""
-        self._members.cleanup.child_ended(pid, status)
-        if self._members.board.child_ended(pid, status):
+        m = self._members
+        m.cleanup.child_ended(pid, status)
+        plotting = m.board.plotting
+        if m.board.child_ended(pid, status):
             self._changed = True
+        if plotting and not m.board.plotting:
+            self._drawing = self._context.clock.steady() - self._plotted
 
     def _read_hosts(self, now: float) -> None:
         m = self._members

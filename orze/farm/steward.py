@@ -22,6 +22,8 @@ from orze.ideas.scan import scan
 
 Parts = dict[str, list[Any]]
 
+_ID_DIGITS = 18
+
 
 class Steward:
     """Writes the journal while this host leads. Every step may be done twice without harm.
@@ -134,16 +136,18 @@ class Steward:
             self._context.files.unlink(inbox.entry_path(self._inbox, uuid))
 
     def _highest_number(self) -> int:
-        """The highest number of an id in ideas.md, the journal and results/."""
+        """The highest number of an id in ideas.md, the journal and results/; 0 where there is none."""
         results = self._context.files.listdir(self._context.paths.results)
         names = chain(self._queue.ids(), results, self._journal.fold.allocated.values())
-        return max(map(number_of, names), default=0)
+        return max(0, max(map(number_of, names), default=0))
 
 
-def number_of(idea_id: str) -> int:
-    """The number of an idea's id; 0 for other names."""
-    digits = idea_id.removeprefix("idea-").partition(".")[0]
-    return int(digits) if digits is not idea_id and digits.isdigit() and len(digits) < 18 else 0
+def number_of(name: str) -> int:
+    """The number of an idea's id, 0 and up; -1 for other names."""
+    prefix, _, rest = name.partition("-")
+    digits = rest.partition(".")[0]
+    is_id = prefix == "idea" and digits.isascii() and digits.isdigit() and len(digits) <= _ID_DIGITS
+    return int(digits) if is_id else -1
 
 
 def revision(text: str) -> str:

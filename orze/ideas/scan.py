@@ -11,9 +11,8 @@ LONGEST_SECTION = 1 << 20  # bytes
 
 _BOM = b"\xef\xbb\xbf"
 _LONE_CR = re.compile(rb"\r(?!\n)")
-_LINE_END = re.compile(rb"\r\n|\r|\n")
 _LINE = re.compile(rb"([^\r\n]*+)(?:\r\n|\r|\n|\Z)")
-_LINE_AND_EMPTY_LINES = re.compile(rb"([^\r\n]*+)((?:\r\n|\r|\n)*+)")
+_LINE_AND_EMPTY_LINES = re.compile(rb"([^\r\n]*+)([\r\n]*+)")
 
 # Lines that hide no heading in column 0 from a reader who comes from just after a top-level heading: text,
 # list items, quotes, and whole fences of three backticks in column 0. A line in column 0 that is no quote is
@@ -84,7 +83,8 @@ def scan(data: bytes, *, offset: int = 0, line: int = 1) -> list[Section]:
 
     Returns:
         Every section that an ATX heading of level 2 whose text begins with `idea-` opens at the top level,
-        also those that cannot be accepted: their `problem` says why.
+        also those that cannot be accepted: their `problem` says why. An underlined heading neither opens nor
+        ends a section: a line of dashes under a text must not cut its idea in two.
     """
     return scan_all(data, offset=offset, line=line).sections
 
@@ -114,11 +114,12 @@ def scan_all(data: bytes, *, offset: int = 0, line: int = 1) -> Scan:
 def _skip(data: bytes, pos: int, line: int) -> tuple[int, int, Unclosed | None]:
     """Go to the next top-level heading: its offset and line, or the end of `data` and what is open there."""
     end = pos
-    while (dull := _DULL.match(data, end)) and dull.end() > end:
+    while not _NEXT.match(data, end):
+        dull = _DULL.match(data, end)
+        if dull is None or dull.end() == end:
+            return _walk(data, pos, line)
         end = dull.end()
-    if _NEXT.match(data, end):
-        return end, line + data.count(b"\n", pos, end), None
-    return _walk(data, pos, line)
+    return end, line + data.count(b"\n", pos, end), None
 
 
 def _walk(data: bytes, pos: int, line: int) -> tuple[int, int, Unclosed | None]:
@@ -127,7 +128,7 @@ def _walk(data: bytes, pos: int, line: int) -> tuple[int, int, Unclosed | None]:
     while pos < len(data) and (match := _LINE_AND_EMPTY_LINES.match(data, pos)):
         if blocks.feed(match[1].decode("latin-1")) is Kind.HEADING:
             return pos, blocks.line, None
-        empty = len(_LINE_END.findall(match[2])) - 1
+        empty = _line_ends(match[2]) - 1
         if empty > 0:
             blocks.feed("")  # one empty line after another changes nothing
             blocks.line += empty - 1
@@ -177,6 +178,10 @@ def _bad_id(heading: bytes) -> str:
     return f"{shown!r}: the id must be idea- and digits (18 at most), as in '## idea-001: A title'"
 
 
+def _line_ends(data: bytes) -> int:
+    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+
+
 def _is_clean(data: bytes) -> bool:
     """Whether `data` is UTF-8 without NUL bytes."""
     try:
@@ -196,5 +201,4 @@ def _bad_bytes(body: bytes, line: int) -> str | None:
             at, what = error.start, "a byte that is not UTF-8"
     if at < 0:
         return None
-    number = line + len(_LINE_END.findall(body, 0, at))
-    return f"line {number} holds {what}: save the file as UTF-8 text"
+    return f"line {line + _line_ends(body[:at])} holds {what}: save the file as UTF-8 text"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,9 +74,12 @@ class Applier:
     def _stop(self, idea_id: str, entry: Entry) -> str:
         if entry.state not in RUNNING:
             return f"{idea_id} does not run, it is {entry.state}"
-        _, fold = self._attempts.chain(idea_id)
+        try:
+            _, fold = self._attempts.chain(idea_id)
+        except FileNotFoundError:
+            return f"{idea_id} is only being claimed; ask again"
         if not fold.running:
-            return f"{idea_id} has just ended"
+            return f"{idea_id} has just ended, or is only being claimed; ask again if it runs"
         path = self._context.paths.idea(idea_id).stop_request(fold.token)
         try:
             self._context.files.write_new(path, b"stop\n")
@@ -85,7 +87,7 @@ class Applier:
             return f"{idea_id} is being stopped already"
         for attempt in self._attempts.here():
             if attempt.token == fold.token:
-                os.kill(attempt.pid, signal.SIGUSR1)
+                self._attempts.tell(attempt, signal.SIGUSR1)
         return f"{idea_id} is being stopped"
 
     def _retry(self, idea_id: str, entry: Entry, parts: Parts) -> str:
@@ -93,6 +95,8 @@ class Applier:
             return f"{idea_id} has not ended, it is {entry.state}"
         if entry.state is State.WITHDRAWN:
             return f"{idea_id} was withdrawn; release it"
+        if entry.reason:
+            return f"{idea_id} is {entry.state}: {entry.reason}; retry that one"
         try:
             chain, fold = self._attempts.chain(idea_id)
         except FileNotFoundError:
@@ -114,6 +118,8 @@ class Applier:
         displaced = idea_id in self._journal.fold.displaced
         if entry.idea is not None and not displaced:
             return f"{idea_id} is in ideas.md"
+        if entry.bad and not displaced:
+            return f"{idea_id} is in ideas.md, but cannot be accepted: {entry.bad}"
         try:
             text = self._journal.section(idea_id)
         except KeyError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 from orze.farm.context import Context
@@ -32,6 +33,7 @@ class Intake:
         self._pending: deque[Section] = deque()
         self._scanned: list[Quarantine] = []
         self._bad: dict[str, Quarantine] = {}
+        self._refused: set[str] = set()
         self._present: dict[str, str] = {}
         self._changed: set[str] = set()
 
@@ -61,6 +63,8 @@ class Intake:
             self._pending.extend(update.upserted)
             for idea_id in update.removed:
                 self._remove(idea_id)
+            if update.complete:
+                self._refuse(update.problems)
         if not self._pending and update is None:
             return False
         until = self._context.clock.steady() + _BUDGET
@@ -89,7 +93,8 @@ class Intake:
             known = entry.known if entry else None
             sha = self._present.get(idea_id)
             if sha is None:
-                if known and not known.vanished and not known.outcome:
+                there = idea_id in self._bad or idea_id in self._refused
+                if known and not (there or known.vanished or known.outcome):
                     parts["vanish"].append(idea_id)
                 continue
             if known and known.vanished:
@@ -119,6 +124,18 @@ class Intake:
         self._present[idea.id] = idea.sha
         self._changed.add(idea.id)
         self._queue.set_idea(idea.id, idea)
+
+    def _refuse(self, problems: Iterable[Quarantine]) -> None:
+        """Take in which ids the file has only in sections that the scan found at fault."""
+        refused = {bad.id: bad for bad in problems if bad.id and bad.id not in self._source}
+        gone = [idea_id for idea_id in self._refused - refused.keys() if idea_id not in self._source]
+        self._refused = set(refused)
+        for idea_id in gone:
+            self._remove(idea_id)
+        for idea_id, bad in refused.items():
+            self._bad.pop(idea_id, None)
+            self._present.pop(idea_id, None)
+            self._queue.set_bad(idea_id, f"{self._name}:{bad.line}: {bad.reason}")
 
     def _remove(self, idea_id: str) -> None:
         self._bad.pop(idea_id, None)

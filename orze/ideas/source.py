@@ -119,6 +119,10 @@ class IdeasSource:
         """The ids that are accepted as the file was last seen, in its order."""
         return [*self._version.index, *([self._told.id] if self._told else [])]
 
+    def __contains__(self, idea_id: object) -> bool:
+        """Whether an id is accepted as the file was last seen."""
+        return idea_id in self._version.index or bool(self._told and self._told.id == idea_id)
+
     def section(self, idea_id: str) -> Section:
         """Read the section of an accepted id again.
 

@@ -212,7 +212,7 @@ class Board:
         return found
 
     def _skipped(self) -> list[Result]:
-        """Those that failed too often, then those that wait for one that will never complete: they never ran."""
+        """Those that failed too often, then those that never ran because another failed."""
         found = list(self.leaderboard.recent(State.SKIPPED, _SHOWN))
         for idea_id in self._queue.by_state[State.SKIPPED]:
             entry = self._queue.get(idea_id)

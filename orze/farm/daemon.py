@@ -338,7 +338,8 @@ class Daemon:
         times = [self._wake_at, m.hosts.next_beat(), now + self._context.settings.poll, told]
         if (due := m.intake.due()) is not None:
             times.append(due)
-        return 0.0 if m.intake.behind else max(0.0, min(times) - now)
+        behind = m.intake.behind or (m.leadership.mine and m.intake.unregistered)
+        return 0.0 if behind else max(0.0, min(times) - now)
 
     def _is_through(self) -> bool:
         """With `once`: nothing runs that was started here, and nothing more can be."""

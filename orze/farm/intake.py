@@ -15,6 +15,7 @@ from orze.ideas.source import IdeasSource, Quarantine, StaleSection
 
 SETTLING = 1.0  # seconds for which a file must be unchanged before its last section is taken as whole
 _BUDGET = 0.5  # seconds of one cycle that may go into reading new sections
+_BATCH = 5000  # sections that go into the journal in one cycle
 _CHUNK = 256  # sections that are read with one opening of the file
 
 
@@ -36,11 +37,17 @@ class Intake:
         self._refused: set[str] = set()
         self._present: dict[str, str] = {}
         self._changed: set[str] = set()
+        self._complete = False
 
     @property
     def behind(self) -> bool:
         """Whether sections wait to be read: the next cycle should follow at once."""
         return bool(self._pending)
+
+    @property
+    def unregistered(self) -> bool:
+        """Whether more waits to be told to the journal than one step takes."""
+        return len(self._changed) >= _BATCH and self._complete
 
     @property
     def quarantined(self) -> list[Quarantine]:
@@ -59,12 +66,11 @@ class Intake:
         """
         update = self._source.poll()
         if update is not None:
-            self._scanned = list(update.problems)
+            self._complete = update.complete
             self._pending.extend(update.upserted)
             for idea_id in update.removed:
                 self._remove(idea_id)
-            if update.complete:
-                self._refuse(update.problems)
+            self._take_problems(list(update.problems))
         if not self._pending and update is None:
             return False
         until = self._context.clock.steady() + _BUDGET
@@ -88,29 +94,46 @@ class Intake:
         They are drained: whoever cannot write them calls `recheck`.
         """
         parts: dict[str, list[list[str] | str]] = {"register": [], "vanish": [], "restore": []}
+        later = set()
         for idea_id in sorted(self._changed):
-            entry = self._queue.get(idea_id)
-            known = entry.known if entry else None
-            sha = self._present.get(idea_id)
-            if sha is None:
-                there = idea_id in self._bad or idea_id in self._refused
-                if known and not (there or known.vanished or known.outcome):
-                    parts["vanish"].append(idea_id)
-                continue
-            if known and known.vanished:
-                parts["restore"].append(idea_id)
-            if known is None or known.sha != sha:
-                text = self.section(entry.idea) if entry and entry.idea else None
-                if text is None:
-                    continue
-                parts["register"].append([idea_id, sha, text])
-        self._changed.clear()
+            if len(parts["register"]) >= _BATCH or not self._tell(idea_id, parts):
+                later.add(idea_id)
+        self._changed = later
         return {part: items for part, items in parts.items() if items}
+
+    def _tell(self, idea_id: str, parts: dict[str, list[list[str] | str]]) -> bool:
+        """Add what the journal does not know of an idea; False where that cannot be told yet."""
+        entry = self._queue.get(idea_id)
+        known = entry.known if entry else None
+        sha = self._present.get(idea_id)
+        if sha is None:
+            if not self._complete or self._pending:
+                return False  # what has not been read yet has not vanished
+            if known and not known.vanished and not known.outcome and not (entry and entry.bad):
+                parts["vanish"].append(idea_id)
+            return True
+        if known is None or known.sha != sha:
+            text = self.section(entry.idea) if entry and entry.idea else None
+            if text is None:
+                return False
+            parts["register"].append([idea_id, sha, text])
+        if known and known.vanished:
+            parts["restore"].append(idea_id)
+        return True
 
     def recheck(self) -> None:
         """Compare everything with the journal again: this host has just become the leader."""
         self._changed.update(self._present)
         self._changed.update(self._queue.ids())
+
+    def _take_problems(self, problems: list[Quarantine]) -> None:
+        """What the scan cannot accept; an id whose only section is bad has no idea any more."""
+        self._scanned = problems
+        accepted = set(self._source.ids()) if problems else set()
+        for bad in problems:
+            if bad.id and bad.id not in accepted:
+                self._present.pop(bad.id, None)
+                self._queue.set_bad(bad.id, f"{self._name}:{bad.line}: {bad.reason}")
 
     def _take(self, section: Section, text: str) -> None:
         try:

@@ -133,7 +133,7 @@ def test_eight_ideas_run_to_the_end_and_report_and_status_tell_of_them(make_farm
     assert status["problems"] == []
     report = farm.report()
     assert report.startswith("# Eight\n")
-    assert "idea-002 (Number 2) with **val_accuracy 0.97**, 0.01 ahead of idea-006." in report, report
+    assert "idea-002 (Number 2) with **val_accuracy 0.9700**, 0.0100 ahead of idea-006." in report, report
     assert "<i>" not in report
     assert b"<svg" in (farm.results / "progress.svg").read_bytes()
     metrics = json.loads((farm.results / "idea-002" / "metrics.json").read_text())

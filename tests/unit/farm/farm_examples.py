@@ -19,6 +19,7 @@ from orze.core.clock import ManualClock
 from orze.core.files import RealFiles, make_dirs
 from orze.core.identity import Machine, start_time
 from orze.core.paths import FarmPaths
+from orze.farm.assembly import Assembly
 from orze.farm.context import Context
 from orze.ideas.model import Idea
 from orze.ideas.parse import parse
@@ -153,3 +154,39 @@ def kinds(made: Context, idea_id: str) -> list[str]:
     """The kinds of the records of an idea, in order, void ones too."""
     chain, _ = chain_of(made, idea_id)
     return [chain.record(slot)[0]["kind"] for slot in range(1, chain.length + 1)]
+
+
+def a_leader(home: Path, machine: Machine = HERE, **settings: Any) -> Assembly:
+    """The members of a daemon on this machine that leads, over real files and a clock that waits to be told."""
+    settings = {"gpus": "cpu", **settings}
+    (home / "configs").mkdir(exist_ok=True)
+    (home / "configs" / "base.yaml").write_text("{}\n")
+    members = Assembly(context(home, machine, **settings), {"PATH": os.defpath})
+    assert members.leadership.campaign()
+    return members
+
+
+def follow(members: Assembly) -> None:
+    """Bring what the journal says into queue and board, as a cycle of the daemon does."""
+    members.journal.follow()
+    changed, outcomes = members.journal.fold.drain()
+    for idea_id in changed:
+        known = members.journal.fold.ideas[idea_id]
+        members.queue.set_known(idea_id, known)
+        if known.outcome is None:
+            members.board.drop(idea_id)
+    for idea_id, _, _ in outcomes:
+        members.steward.told(idea_id)
+    members.board.take(outcomes)
+
+
+def lead(members: Assembly) -> None:
+    """Read ideas.md and do what the leader has to do, once."""
+    members.intake.read()
+    members.steward.step()
+    follow(members)
+
+
+def standing(members: Assembly) -> dict[str, str]:
+    """The state of every idea."""
+    return {idea_id: str(members.queue.get(idea_id).state) for idea_id in sorted(members.queue.ids())}

@@ -69,10 +69,27 @@ def test_the_time_limit_is_the_idea_s_or_else_the_farm_s(tmp_path: Path, fields,
 
 
 def test_a_wrapper_takes_the_command_as_words_of_its_own(tmp_path: Path):
-    launch = launcher(tmp_path, launch=("torchrun", "--nproc-per-node", "{gpus}", "{command}", "--end"))
+    launch = launcher(tmp_path, launch=("numactl", "--cards", "{gpus}", "{command}", "--end"))
     plain = launcher(tmp_path).train(start())["argv"]
     argv = launch.train(start(CARDS[:2]))["argv"]
-    assert argv == ["torchrun", "--nproc-per-node", "2", *plain, "--end"]
+    assert argv == ["numactl", "--cards", "2", *plain, "--end"]
+
+
+@pytest.mark.parametrize(
+    ("words", "script_alone"),
+    [
+        (("torchrun", "--nproc-per-node", "{gpus}"), True),
+        (("/opt/env/bin/torchrun", "--standalone"), True),
+        (("torchrun", "--no-python"), False),
+        (("python", "-m", "torch.distributed.run"), True),
+        (("accelerate", "launch"), True),
+        (("nice",), False),
+    ],
+)
+def test_a_launcher_with_its_own_interpreter_gets_the_script_alone(tmp_path: Path, words, script_alone: bool):
+    plain = launcher(tmp_path).train(start())["argv"]
+    argv = launcher(tmp_path, launch=(*words, "{command}")).train(start())["argv"]
+    assert argv[len(words) :] == (plain[1:] if script_alone else plain)
 
 
 def test_a_wrapper_takes_the_command_inside_a_quoted_word(tmp_path: Path):
@@ -330,7 +347,7 @@ def test_the_message_of_an_attempt_carries_every_setting(tmp_path: Path):
         "links": {},
     }
     assert {key: message[key] for key in expected} == expected
-    assert message["environment"] == {"git_commit": "abc", "argv": message["train"]["argv"], "gpu": "0,1"}
+    assert message["environment"] == {"git_commit": "abc", "gpu": "0,1"}
     assert message["env"]["ORZE_ATTEMPT"] == attempt
     assert yaml.safe_load(message["config"]) == {"a": 1, "number": 7}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from orze.attempt import metrics, verdict
@@ -101,7 +102,9 @@ class Course:
                 return False
             last = self._ended_by_operator(over.why)
         except OSError as error:
-            last = self._failure(Failed(Cause.START, f"cannot prepare the attempt: {error}"))
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            cause = Cause.DISK_FULL if full else Cause.START
+            last = self._failure(Failed(cause, f"cannot prepare the attempt: {error}"))
         except Exception as error:  # noqa: BLE001 - left unsettled, the idea would be run for ever
             last = self._failure(Failed(Cause.START, f"the keeper failed: {type(error).__name__}: {error}"))
         self._pulse.settling()

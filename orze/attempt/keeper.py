@@ -74,7 +74,8 @@ def main() -> None:
     while (message := wire.receive(FROM_DAEMON)) is not None:
         if "prepare" in message:
             prepared = Prepared(message["prepare"])
-            wire.send(TO_DAEMON, {"ready": prepared.begin()})
+            if not _answer(prepared.begin()):
+                break
         elif "drop" in message and prepared:
             prepared.drop()
             prepared = None
@@ -83,6 +84,15 @@ def main() -> None:
             return
     if prepared:
         prepared.drop()
+
+
+def _answer(ready: str) -> bool:
+    """Tell the daemon; False where it is gone."""
+    try:
+        wire.send(TO_DAEMON, {"ready": ready})
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _run(prepared: Prepared, go: Go) -> None:

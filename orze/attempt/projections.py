@@ -19,6 +19,7 @@ CLAIM_FILE, METRICS_FILE, LATEST = "claim.json", "metrics.json", "latest"
 _OWN = frozenset({CLAIM_FILE, METRICS_FILE, CONFIG, LATEST, "attempts", ".chain", INPUT})
 _LINKED_AT_ONCE = (LOG, PROGRESS, EVAL_LOG, ENVIRONMENT)
 _LINKS = 1000  # a script that writes more files than this is read through latest/
+_NAME = 200  # bytes of a name; the temporary name of its link is longer
 _CONFIG_LIMIT = 1 << 20
 
 
@@ -72,13 +73,26 @@ def _write(files: Files, idea: IdeaPaths, fold: IdeaFold) -> None:
     if not os.path.exists(f"{current}/{CONFIG}"):
         return  # without doors the files are at the top already
     _put(files, idea.projection(CONFIG), files.read(f"{current}/{CONFIG}", _CONFIG_LIMIT))
-    _link(files, idea, LATEST, f"attempts/{name}")
-    present = set(files.listdir(current)) - _OWN if fold.end else set(_LINKED_AT_ONCE)
-    for entry in sorted(present)[:_LINKS]:
-        _link(files, idea, entry, f"attempts/{name}/{entry}")
-    for entry in set(_LINKED_AT_ONCE) - present:
-        if os.path.islink(idea.projection(entry)):
-            files.unlink(idea.projection(entry))
+    present = _written(files, current) if fold.end else _LINKED_AT_ONCE
+    links = {LATEST: f"attempts/{name}", **{entry: f"attempts/{name}/{entry}" for entry in present}}
+    for entry in files.listdir(idea.home):
+        if entry not in links and _leads_to_attempt(idea.projection(entry)):
+            files.unlink(idea.projection(entry))  # of an earlier attempt, which this one does not write
+    for entry, target in links.items():
+        _link(files, idea, entry, target)
+
+
+def _written(files: Files, directory: str) -> list[str]:
+    """What a script left, as far as links are made to it."""
+    names = sorted(set(files.listdir(directory)) - _OWN)[:_LINKS]
+    return [name for name in names if len(os.fsencode(name)) <= _NAME]
+
+
+def _leads_to_attempt(path: str) -> bool:
+    try:
+        return os.readlink(path).startswith("attempts/")
+    except OSError:
+        return False
 
 
 def _link(files: Files, idea: IdeaPaths, name: str, target: str) -> None:

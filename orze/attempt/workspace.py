@@ -72,11 +72,15 @@ class Workspace:
 
     def fill(self, argument: str) -> str:
         """Put the attempt's own paths into an argument of a command."""
-        return (
-            argument.replace("{results_dir}", self.results_argument)
-            .replace("{ideas_md}", f"{self.input}/{SECTION}")
-            .replace("{config}", f"{self.input}/{BASE}")
-        )
+        paths = {
+            "{results_dir}": self.results_argument,
+            "{ideas_md}": f"{self.input}/{SECTION}",
+            "{config}": f"{self.input}/{BASE}",
+        }
+        for place, path in paths.items():
+            # in quotes it stands in a line for a shell, written by shlex.join
+            argument = argument.replace(f"'{place}'", _quoted(path)).replace(place, path)
+        return argument
 
     def environment(self) -> dict[str, str]:
         """The variables that name the attempt's own paths."""
@@ -103,7 +107,7 @@ class Workspace:
         earlier = []
         for name in os.listdir(self._idea.attempts):
             number = name.partition("-")[0]
-            if number.isdigit() and self._go["resume_above"] < int(number) < self._go["attempt"]:
+            if number.isdecimal() and self._go["resume_above"] < int(number) < self._go["attempt"]:
                 earlier.append((int(number), name))
         for _, name in sorted(earlier, reverse=True):
             directory = f"{self._idea.attempts}/{name}/{CHECKPOINTS}"
@@ -122,9 +126,16 @@ def remove_door(door: str) -> None:
         return
 
 
+def _quoted(path: str) -> str:
+    """A path as one word of a shell, without the module shlex and all that it loads."""
+    return "'" + path.replace("'", "'\"'\"'") + "'"
+
+
 def _write(path: str, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        os.write(descriptor, text.encode())
+        data = memoryview(text.encode())
+        while data:  # a disk that fills up takes a part, and says no to the rest
+            data = data[os.write(descriptor, data) :]
     finally:
         os.close(descriptor)

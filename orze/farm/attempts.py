@@ -249,7 +249,7 @@ class Attempts:
             since=float(claim.get("at", 0.0)),
             claimed=True,
             earlier_boot=self._context.machine.rebooted_since(claim),
-            state=fold.state,
+            state=fold.state if fold.running else State.CLAIMED,
             directory=attempt_name(fold.attempt, str(claim.get("token", ""))),
         )
 

@@ -17,6 +17,7 @@ from orze.gpu.slots import Slot, lock_directory, lock_path, make_slots, taken_or
 from orze.report.model import CardRow
 
 _STALE = 5.0  # seconds after which a reading of the cards says nothing any more
+_LOOK = 0.9  # seconds between two readings where nothing has happened on the cards
 
 
 class Cards:
@@ -49,7 +50,8 @@ class Cards:
         self._inventory = Inventory()
         wanted = not (settings.gpus or "").startswith("cpu")
         self._cards = self._inventory.probe() if wanted else []
-        self._probed = steady()
+        self._probed = self._asked = steady()
+        self._outdated = float("-inf")
         self._probing = False
         self._error = ""
         selection = select(
@@ -96,15 +98,21 @@ class Cards:
         return [by_uuid.get(slot.uuid, "unknown") for slot in slots if slot.uuid]
 
     def ask(self) -> None:
-        """Have the cards read anew, in the background; `ready` is called when they are."""
-        if self.has_gpus and not self._probing:
-            self._probing = True
+        """Have the cards read anew in the background, where a look is due; `ready` is called when they are."""
+        due = self._asked <= self._outdated or self._steady() - self._asked >= _LOOK
+        if due and self.has_gpus and not self._probing:
+            self._probing, self._asked = True, self._steady()
             threading.Thread(target=self._probe, daemon=True).start()
 
     @property
     def fresh(self) -> bool:
         """Whether the last reading is young enough to start something by it."""
-        return not self.has_gpus or self._steady() - self._probed < _STALE
+        young = self._probed > self._outdated and self._steady() - self._probed < _STALE
+        return young or not self.has_gpus
+
+    def outdate(self) -> None:
+        """An attempt has ended: a reading from before says nothing of its card."""
+        self._outdated = self._steady()
 
     def views(self, taken: Mapping[str, str]) -> tuple[SlotView, ...]:
         """The slots, and why each is busy.
@@ -167,10 +175,11 @@ class Cards:
         return "shared with another farm" if beyond else ""
 
     def _probe(self) -> None:
+        begun = self._steady()
         try:
             self._cards = self._inventory.probe()
             self._error = ""
-            self._probed = self._steady()
+            self._probed = begun
         except Exception as error:  # noqa: BLE001 - whatever the driver does, the farm goes on without the cards
             self._error = f"the GPUs cannot be read: {type(error).__name__}: {error}"
         self._probing = False

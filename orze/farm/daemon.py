@@ -227,10 +227,9 @@ class Daemon:
             for idea in m.queue.ready(_CANDIDATES)
             if idea.id not in under_way
         )
-        if ready and not m.cards.fresh:
-            m.cards.ask()
         slots = m.cards.views(self._taken()) if ready else ()
         if any(slot.busy and not slot.busy.startswith("runs") for slot in slots):
+            m.cards.ask()
             self._wake_at = min(self._wake_at, self._clock.steady() + _CARD_LOOK)
         return View(
             slots=tuple(slot for slot in slots if not (self._once and slot.name in self._served)),

@@ -39,6 +39,7 @@ class Follower:
         for idea_id in changes.ended:
             self._settle(idea_id, "")
         for dead in [dead for dead in m.attempts.dead if dead.here]:
+            m.cards.outdate()
             if self._settle(dead.idea_id, dead.token):
                 m.reaper.clean(dead)
                 m.attempts.forget(dead.token)

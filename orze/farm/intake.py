@@ -70,7 +70,9 @@ class Intake:
             self._pending.extend(update.upserted)
             for idea_id in update.removed:
                 self._remove(idea_id)
-            self._take_problems(list(update.problems))
+            self._scanned = list(update.problems)
+            if update.complete:
+                self._refuse(update.problems)
         if not self._pending and update is None:
             return False
         until = self._context.clock.steady() + _BUDGET
@@ -126,15 +128,6 @@ class Intake:
         self._changed.update(self._present)
         self._changed.update(self._queue.ids())
 
-    def _take_problems(self, problems: list[Quarantine]) -> None:
-        """What the scan cannot accept; an id whose only section is bad has no idea any more."""
-        self._scanned = problems
-        accepted = set(self._source.ids()) if problems else set()
-        for bad in problems:
-            if bad.id and bad.id not in accepted:
-                self._present.pop(bad.id, None)
-                self._queue.set_bad(bad.id, f"{self._name}:{bad.line}: {bad.reason}")
-
     def _take(self, section: Section, text: str) -> None:
         try:
             idea = parse(text, path=self._name, line=section.line)
@@ -149,7 +142,7 @@ class Intake:
         self._queue.set_idea(idea.id, idea)
 
     def _refuse(self, problems: Iterable[Quarantine]) -> None:
-        """Take in which ids the file has only in sections that the scan found at fault."""
+        """Take in which ids the settled file has only in sections that the scan found at fault."""
         refused = {bad.id: bad for bad in problems if bad.id and bad.id not in self._source}
         gone = [idea_id for idea_id in self._refused - refused.keys() if idea_id not in self._source]
         self._refused = set(refused)

@@ -219,7 +219,9 @@ class Queue:
             if current not in seen:
                 seen.add(current)
                 self.touch(current)
-                if current in self._circling:
+                entry = self._entries.get(current)
+                after = entry.idea.after if entry and entry.idea else ()
+                if any(self._leads_back(current, other) for other in after):
                     open_ids += self._waiters.get(current, ())
 
     def _leads_back(self, idea_id: str, start: str) -> bool:

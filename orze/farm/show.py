@@ -29,6 +29,7 @@ class Show:
         self._hosts: list[HostRow] = []
         self._hosts_read = float("-inf")
         self._free: list[str] = []
+        self._seen: tuple[list[str], list[str]] = ([], [])
 
     def changed(self) -> None:
         """Something happened that the report tells."""
@@ -56,6 +57,9 @@ class Show:
         self._free = [row.key for row in rows if row.state == "free"]
         with m.problems.guard("telling of this host"):
             m.hosts.tell(cards=rows, running=len(m.attempts.here()), free=len(self._free))
+        seen = [problem.text for problem in m.problems], self._free
+        if seen != self._seen:
+            self._seen, self._changed = seen, True
         now = self._context.clock.steady()
         if now >= self._hosts_read + _QUIET:
             self._read_hosts(now)

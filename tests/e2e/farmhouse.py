@@ -117,26 +117,31 @@ class Farm:
 
     # ---- processes
 
-    def command(self, *flags: str) -> list[str]:
-        """The command line of farm.py; it has one CPU slot, unless the flags say otherwise."""
-        return [sys.executable, str(FARM), *flags, *([] if "--gpus" in flags else ["--gpus", "cpu"])]
-
-    def start(self, *flags: str, on: Machine | None = None, terminal: int | None = None, **env: str) -> Daemon:
+    def start(
+        self,
+        *flags: str,
+        gpus: str | None = "cpu",
+        on: Machine | None = None,
+        terminal: int | None = None,
+        **env: str,
+    ) -> Daemon:
         """Start a daemon.
 
         Args:
-            flags: its command line.
+            flags: its command line, but for `-v`.
+            gpus: its --gpus; None for none.
             on: the machine; this one where it is not given.
             terminal: a terminal that becomes its own, and that it writes to.
             env: added to its environment.
         """
-        daemon = Daemon(self, (*flags, "-v"), on, terminal, env)
+        asked = ["--gpus", gpus] if gpus else []
+        daemon = Daemon(self, command(*flags, *asked), on, terminal, env)
         self.daemons.append(daemon)
         return daemon
 
-    def run(self, *flags: str, status: int = 0, **env: str) -> str:
-        """Run farm.py to its end; what it printed, where it ends with this status."""
-        daemon = self.start(*flags, **env)
+    def run(self, *flags: str, status: int = 0, **how: Any) -> str:
+        """Run farm.py as `start` does, to its end; what it printed, where it ends with this status."""
+        daemon = self.start(*flags, **how)
         assert daemon.wait() == status, daemon.output
         return daemon.output
 
@@ -206,7 +211,7 @@ class Farm:
 
     def story(self) -> str:
         """All that explains a failure."""
-        logs = [f"--- {' '.join(daemon.flags)}\n{daemon.output}" for daemon in self.daemons]
+        logs = [f"--- {' '.join(daemon.command)}\n{daemon.output}" for daemon in self.daemons]
         chains = [f"{path.name}: {self.kinds(path.name)}" for path in sorted(self.results.glob("idea-*"))]
         events = [f"{e['at']:.2f} {e['what']} {e['idea']} {e['attempt']}" for e in self.events()]
         states = [f"states: {self.states()}, problems: {self.problems()}"]
@@ -312,13 +317,12 @@ class Daemon:
     """
 
     def __init__(
-        self, farm: Farm, flags: Sequence[str], on: Machine | None, terminal: int | None, env: Mapping[str, str]
+        self, farm: Farm, command: Sequence[str], on: Machine | None, terminal: int | None, env: Mapping[str, str]
     ) -> None:
-        self.flags = flags
+        self.command = command
         self._on = on
         self._log = farm.home / f"daemon-{len(farm.daemons)}.log"
-        self.may_end: set[int | None] = {None, 0} if "--once" in flags else {None}
-        command = farm.command(*flags)
+        self.may_end: set[int | None] = {None, 0} if "--once" in command else {None}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 on.command(command, farm.home) if on else command,
@@ -403,6 +407,11 @@ class Machine:
         self._process.wait()
         assert self._process.stdout
         self._process.stdout.close()
+
+
+def command(*flags: str) -> list[str]:
+    """The command line of a farm.py that tells everything."""
+    return [sys.executable, str(FARM), "-v", *flags]
 
 
 def two_machines() -> str:

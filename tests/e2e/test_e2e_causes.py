@@ -59,7 +59,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
             for number, name in enumerate(scripts, 1)
         )
     )
-    farm.start("--gpus", "cpu:6")
+    farm.start(gpus="cpu:6")
     farm.wait(lambda: farm.states() == {"FAILED": len(ENDS), "COMPLETED": len(WELL)}, "all ends", 60)
     yield farm
     farm.close()

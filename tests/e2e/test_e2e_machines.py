@@ -14,8 +14,8 @@ pytestmark = pytest.mark.skipif(bool(two_machines()), reason=two_machines() or "
 def test_two_machines_share_ideas_and_run_none_twice(make_farm):
     farm = make_farm(poll=1)
     farm.write(*[idea(n) for n in range(1, 13)])
-    farm.start("--gpus", "cpu:2", on=farm.machine("alpha"))
-    farm.start("--gpus", "cpu:2", on=farm.machine("beta"))
+    farm.start(gpus="cpu:2", on=farm.machine("alpha"))
+    farm.start(gpus="cpu:2", on=farm.machine("beta"))
     farm.wait_states(COMPLETED=12)
     assert len(farm.starts()) == 12
     assert {event["host"] for event in farm.starts()} == {"alpha", "beta"}

@@ -11,7 +11,7 @@ from farmhouse import FARM, idea
 
 def test_once_runs_one_idea_on_each_slot_and_ends_with_0(farm):
     farm.write(idea(1), idea(2), last=idea(3))
-    said = farm.run("--once", "--gpus", "cpu:2")
+    said = farm.run("--once", gpus="cpu:2")
     assert farm.kinds("idea-001") == farm.kinds("idea-002") == ["CLAIM", "DONE"]
     assert not (farm.results / "idea-003").exists()
     assert "2 ended well, 0 failed" in said
@@ -50,7 +50,7 @@ def test_wrong_settings_are_told_all_at_once_with_their_lines_and_end_with_2(far
 
 def test_wrong_usage_ends_with_2_and_one_sentence(farm):
     assert "no such file" in farm.run("-c", "other.yaml", status=2)
-    assert "--gpus" in farm.run("--gpus", "tpu", status=2)
+    assert "--gpus" in farm.run(gpus="tpu", status=2)
     assert "not allowed with argument" in farm.run("--once", "--dry-run", status=2)
 
 
@@ -120,7 +120,7 @@ def test_eight_ideas_run_to_the_end_and_report_and_status_tell_of_them(make_farm
         ],
         last=idea(9, title="a | b `c` <i>d</i>"),
     )
-    farm.start("--gpus", "cpu:2")
+    farm.start(gpus="cpu:2")
     farm.wait_states(COMPLETED=9)
     farm.wait(lambda: (farm.results / "progress.svg").exists(), "the picture")
     status = farm.status()

@@ -26,7 +26,7 @@ def test_failures_are_retried_by_cause_and_an_idea_that_fails_too_often_is_skipp
         idea(7, After="idea-006"),
         idea(8, After="idea-009"),
     )
-    farm.start("--gpus", "cpu:2")
+    farm.start(gpus="cpu:2")
     farm.wait_states(COMPLETED=2, FAILED=2, SKIPPED=3, QUEUED=1)
     assert farm.kinds("idea-001") == ["CLAIM", "FAIL", "CLAIM", "FAIL", "CLAIM", "DONE"]
     assert farm.kinds("idea-002") == ["CLAIM", "FAIL"] * 3

@@ -190,6 +190,6 @@ def test_a_stall_is_measured_between_looks_so_that_a_busy_script_outlives_a_shor
     farm = make_farm(stall_minutes=0.2 / 60, lease=SHORT_LEASE, grace=0.1)
     busy = "for step in range(15): progress(step=step); select.select([], [], [], 0.1)\nmetrics()"
     farm.write(idea(1, busy), idea(2, "rest()"))
-    farm.start("--gpus", "cpu:2")
+    farm.start(gpus="cpu:2")
     farm.wait_states(COMPLETED=1, FAILED=1)
     assert farm.last("idea-002")["cause"] == "stall"

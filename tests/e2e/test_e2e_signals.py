@@ -10,7 +10,7 @@ import signal
 import subprocess
 
 import pytest
-from farmhouse import idea
+from farmhouse import command, idea
 
 SAVING = """
 touch('up')
@@ -64,11 +64,11 @@ def test_one_ctrl_c_leaves_the_attempts_running_when_no_second_follows(farm):
 def test_stop_attempts_stops_and_requeues_what_runs_on_this_host_without_a_daemon(farm):
     assert "no attempt runs on this host" in farm.run("--stop-attempts")
     farm.write(idea(1, SAVING), idea(2, SAVING))
-    daemon = farm.start("--gpus", "cpu:2")
+    daemon = farm.start(gpus="cpu:2")
     farm.wait(lambda: len(farm.processes("train_idea.py")) == 2 and farm.flagged("up"), "two starts")
     farm.wait(lambda: len(farm.starts()) == 2, "two starts")
     daemon.kill()
-    said = farm.run("--stop-attempts", "--gpus", "cpu:2")
+    said = farm.run("--stop-attempts", gpus="cpu:2")
     assert "stopping" in said
     assert "idea-001" in said
     assert "idea-002" in said
@@ -96,8 +96,8 @@ def test_attempts_outlive_the_tmux_session_in_which_their_daemon_was_started(far
     farm.write(idea(1, "wait('go')\nmetrics()"))
     tmux = ["tmux", "-L", "orze-test", "-f", "/dev/null"]
     environment = farm.environ(None, {"TMUX_TMPDIR": str(farm.home)})
-    command = farm.command("--gpus", "cpu")
-    subprocess.run([*tmux, "new-session", "-d", "-c", str(farm.home), *command], env=environment, check=True)
+    daemon = command("--gpus", "cpu")
+    subprocess.run([*tmux, "new-session", "-d", "-c", str(farm.home), *daemon], env=environment, check=True)
     try:
         farm.wait(farm.starts, "the start")
         subprocess.run([*tmux, "kill-session"], env=environment, check=True)

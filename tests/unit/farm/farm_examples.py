@@ -41,7 +41,7 @@ def an_idea(number: int, **fields: str) -> Idea:
 
 
 def write_ideas(context: Context, *sections: str) -> None:
-    """Write ideas.md; the heading at its end closes the last section."""
+    """Write ideas.md."""
     Path(context.settings.ideas_file).write_text("".join([*sections, "# End\n"]))
 
 
@@ -157,9 +157,9 @@ def kinds(made: Context, idea_id: str) -> list[str]:
 
 
 def a_leader(home: Path, machine: Machine = HERE, **settings: Any) -> Assembly:
-    """The members of a daemon on this machine that leads, over real files and a clock that waits to be told."""
+    """The members of a daemon of this machine that leads, on a clock that moves only when told."""
     settings = {"gpus": "cpu", **settings}
-    (home / "configs").mkdir(exist_ok=True)
+    (home / "configs").mkdir(parents=True, exist_ok=True)
     (home / "configs" / "base.yaml").write_text("{}\n")
     members = Assembly(context(home, machine, **settings), {"PATH": os.defpath})
     assert members.leadership.campaign()

@@ -17,12 +17,18 @@ BAD_YAML = "## idea-001: An idea\n\n```yaml\nnumber: [1\n```\n\n"
 UNCLOSED = "## idea-001: An idea\n\n```yaml\nnumber: 1\n"
 
 
-def settle(members: Assembly, *sections: str, ideas: str = "") -> None:
-    """Write ideas.md, wait until it counts as settled, and let the leader take it in."""
+def read(members: Assembly, *sections: str, ideas: str = "") -> None:
+    """Write ideas.md and read it, also when it counts as settled."""
     path = Path(members.context.settings.ideas_file)
     path.write_text(ideas or "".join([*sections, "# End\n"]))
     members.intake.read()
     members.context.clock.sleep(1.1)
+    members.intake.read()
+
+
+def settle(members: Assembly, *sections: str, ideas: str = "") -> None:
+    """Write ideas.md, and let the leader take it in."""
+    read(members, *sections, ideas=ideas)
     lead(members)
 
 
@@ -53,7 +59,7 @@ def test_an_edit_before_the_claim_is_a_new_revision(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "word"), [(BAD_YAML, 5, "YAML"), (UNCLOSED, 3, "never closed")], ids=["yaml", "fence"]
+    ("text", "line", "word"), [(BAD_YAML, 11, "YAML"), (UNCLOSED, 9, "never closed")], ids=["yaml", "fence"]
 )
 def test_a_bad_section_is_quarantined_with_its_line_and_the_good_ones_run(tmp_path: Path, text, line, word):
     members = a_leader(tmp_path)
@@ -184,8 +190,7 @@ def test_the_last_section_is_taken_once_the_file_has_settled(tmp_path: Path):
 
 def test_a_new_leader_compares_everything_with_the_journal(tmp_path: Path):
     members = a_leader(tmp_path)
-    write_ideas(members.context, section(1))
-    members.intake.read()
+    read(members, section(1))
     assert list(members.intake.changes()) == ["register"]  # drained, and the write failed
     assert members.intake.changes() == {}
     members.intake.recheck()
@@ -195,14 +200,14 @@ def test_a_new_leader_compares_everything_with_the_journal(tmp_path: Path):
 
 def test_a_section_that_changed_a_moment_ago_is_registered_when_it_was_read(tmp_path: Path):
     members = a_leader(tmp_path)
-    write_ideas(members.context, section(1))
-    members.intake.read()
+    read(members, section(1))
     idea = next(iter(members.queue.ready(1)))
     assert members.intake.section(idea) is not None
     write_ideas(members.context, section(1, Priority="low"))
     assert members.intake.section(idea) is None
     assert members.intake.changes() == {}
-    members.intake.read()
+    members.context.clock.sleep(1.1)
+    read(members, section(1, Priority="low"))
     assert list(members.intake.changes()) == ["register"]
 
 

@@ -153,4 +153,4 @@ class Farm(RuleBasedStateMachine):
 
 
 TestFarm = Farm.TestCase
-TestFarm.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestFarm.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

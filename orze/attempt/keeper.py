@@ -1,14 +1,17 @@
 """The keeper: one process per attempt, which outlives the daemon that started it.
 
-Run as `python -I -S keeper.py`. It answers `prepare` by taking the locks of its slots and making its
-heartbeat; `go` makes it run the attempt: train, judge, evaluate, append to the idea's chain, show.
-A closed pipe before `go` makes it leave without a trace.
+Run as `python -I -S keeper.py` it is a nursery: whenever its daemon sends a pair of pipes it forks a keeper
+that has them, in a tenth of the time that an interpreter takes to start. A keeper answers `prepare` by taking
+the locks of its slots and making its heartbeat; `go` makes it run the attempt: train, judge, evaluate, append
+to the idea's chain, show. A closed pipe before `go` makes it leave without a trace.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import socket
 import sys
 
 if __name__ == "__main__":
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from orze.attempt.spec import Go, Prepare
 
 FROM_DAEMON, TO_DAEMON = 0, 1
+_TOLD_BY = (signal.SIGTERM, signal.SIGUSR1)
+PID_BYTES = 4  # of the nursery's answer; 0 says that no process could be started
 
 
 class Prepared:
@@ -54,36 +59,72 @@ class Prepared:
         try:
             self.beat.begin()
         except OSError as error:
-            self.drop()
+            self._give_up_locks()
             return f"no heartbeat: {error.strerror}"
         return ""
 
     def drop(self) -> None:
         """Give up what was prepared."""
+        self._give_up_locks()
+        try:
+            self.beat.end()
+        except OSError:
+            return  # the leader removes it
+
+    def _give_up_locks(self) -> None:
         for descriptor in self.locks:
             os.close(descriptor)
         self.locks = []
-        self.beat.end()
+
+
+def nurse() -> bool:
+    """Fork keepers until the daemon is gone; the socket to it is descriptor 0.
+
+    Returns:
+        True in each keeper, whose pipes are descriptors 0 and 1; False in the nursery, at its end.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that nobody has to wait for a keeper (wait(2), Notes)
+    gc.freeze()  # what is there now stays shared with the keepers: no collection of theirs writes to it
+    link = socket.socket(fileno=FROM_DAEMON)
+    while True:
+        asked, pipes, _, _ = socket.recv_fds(link, 1, 2)
+        if not asked:
+            return False
+        try:
+            pid = os.fork()
+        except OSError:
+            pid = 0
+        else:
+            if pid == 0:
+                link.detach()
+                _become_keeper(pipes)
+                return True
+        for pipe in pipes:
+            os.close(pipe)
+        link.send(pid.to_bytes(PID_BYTES, "big"))
+
+
+def _become_keeper(pipes: list[int]) -> None:
+    os.setsid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD_BY)  # what is told too early is heard when it can be
+    for pipe, number in zip(pipes, (FROM_DAEMON, TO_DAEMON), strict=True):
+        os.dup2(pipe, number)
+        os.close(pipe)
 
 
 def main() -> None:
     """Serve one daemon until an attempt is given or the daemon is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    prepared: Prepared | None = None
-    while (message := wire.receive(FROM_DAEMON)) is not None:
-        if "prepare" in message:
-            prepared = Prepared(message["prepare"])
-            if not _answer(prepared.begin()):
-                break
-        elif "drop" in message and prepared:
-            prepared.drop()
-            prepared = None
-        elif "go" in message and prepared:
-            _run(prepared, message["go"])
-            return
-    if prepared:
+    told = wire.receive(FROM_DAEMON)
+    if told is None:
+        return
+    prepared = Prepared(told["prepare"])
+    go = wire.receive(FROM_DAEMON) if _answer(prepared.begin()) else None
+    if go is None:
         prepared.drop()
+    else:
+        _run(prepared, go["go"])
 
 
 def _answer(ready: str) -> bool:
@@ -131,6 +172,7 @@ def _start_watching(prepared: Prepared, go: Go) -> tuple[Pulse, Supervisor]:
     signal.signal(signal.SIGTERM, preempt)
     signal.signal(signal.SIGUSR1, lambda *_: pulse.look_now())
     signal.signal(signal.SIGCHLD, lambda *_: None)  # its arrival is written to the wake pipe
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD_BY)
     pulse.start(heartbeat=lease["heartbeat"], fence=lease["fence"], wake=waker)
     return pulse, supervisor
 
@@ -150,5 +192,6 @@ def _let_go_of_daemon() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if nurse():
+        main()
     os._exit(0)

@@ -80,14 +80,15 @@ class Daemon:
         m = self.members
         m.leadership.refresh()
         m.journal.follow()
-        self._follow_journal()
-        m.intake.read()
-        while m.intake.behind or (whole and m.intake.due() is not None):
-            if alive:
-                alive()
-            if not m.intake.behind:
-                m.events.wait((m.intake.due() or 0.0) - self._clock.steady())
+        with m.queue.loading():
+            self._follow_journal()
             m.intake.read()
+            while m.intake.behind or (whole and m.intake.due() is not None):
+                if alive:
+                    alive()
+                if not m.intake.behind:
+                    m.events.wait((m.intake.due() or 0.0) - self._clock.steady())
+                m.intake.read()
         self._follower.look()
 
     @property
@@ -98,12 +99,11 @@ class Daemon:
     def run(self) -> None:
         """Cycle until told to stop, or with `once` until what was started has ended."""
         m = self.members
+        self._starter.warm_up()
         while not (m.events.terminated or m.events.interrupts):
             self.cycle()
             if self._once and self._is_through():
                 return
-            if not self._starter.taken:
-                self._starter.refill()
             with m.problems.guard("answering keepers"):
                 m.events.wait(self._pause())
             self._wait_for_children()

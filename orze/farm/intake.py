@@ -130,7 +130,7 @@ class Intake:
 
     def _take(self, section: Section, text: str) -> None:
         try:
-            idea = parse(text, path=self._name, line=section.line)
+            idea = parse(text, path=self._name, line=section.line, section=section)
         except IdeaError as error:
             self._present.pop(section.id, None)
             self._bad[section.id] = Quarantine(section.id, self._name, error.line, error.reason)

@@ -1,8 +1,10 @@
-"""The keepers of this host that have no attempt yet: one is started ahead of need."""
+"""The keepers of this host that have no attempt yet, and the nursery that forks them."""
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from orze.attempt import keeper, wire
 from orze.core.identity import start_time
 
 _PROGRAM = str(Path(keeper.__file__).resolve())
+_PATIENCE = 10.0  # seconds for which a nursery may not answer
 
 
 class Keeper:
@@ -21,28 +24,11 @@ class Keeper:
         replies: readable when it has answered, or is dead.
     """
 
-    def __init__(self) -> None:
-        theirs_in, ours_out = os.pipe2(os.O_CLOEXEC)
-        ours_in, theirs_out = os.pipe2(os.O_CLOEXEC)
-        # PATH alone: what a training script gets travels in its Go message, never by inheritance
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
-        try:
-            self.pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-I", "-S", _PROGRAM],
-                environment,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, theirs_in, keeper.FROM_DAEMON),
-                    (os.POSIX_SPAWN_DUP2, theirs_out, keeper.TO_DAEMON),
-                ],
-                setsid=True,
-            )
-        finally:
-            os.close(theirs_in)
-            os.close(theirs_out)
-        self.start = start_time(self.pid) or 0
-        self._requests = ours_out
-        self.replies = ours_in
+    def __init__(self, pid: int, requests: int, replies: int) -> None:
+        self.pid = pid
+        self.start = start_time(pid) or 0
+        self._requests = requests
+        self.replies = replies
 
     def tell(self, **message: Any) -> bool:
         """Send a message; False where the keeper is dead."""
@@ -63,31 +49,75 @@ class Keeper:
         os.close(self.replies)
 
 
-class Reserve:
-    """Keeps one keeper started ahead."""
+class Nursery:
+    """The process that forks the keepers of a daemon; another takes its place where it dies."""
 
     def __init__(self) -> None:
-        self._spare: Keeper | None = None
+        self._link: socket.socket | None = None
 
-    def take(self) -> Keeper:
-        """A keeper for an attempt; OSError where no process can be started."""
-        spare, self._spare = self._spare, None
-        return spare or Keeper()
+    def open(self) -> socket.socket:
+        """Start it, if it is not there, and return the socket to it; it answers a moment later."""
+        if self._link is None:
+            self._link = _start()
+        return self._link
 
-    def refill(self) -> None:
-        """Start the next one, if there is none."""
-        if self._spare is None:
-            self._spare = Keeper()
+    def keeper(self) -> Keeper:
+        """A keeper for an attempt.
 
-    def give_back(self, unused: Keeper) -> None:
-        """Take back a keeper whose claim failed."""
-        if self._spare is None:
-            self._spare = unused
-        else:
-            unused.let_go()
+        Raises:
+            OSError: no process can be started.
+        """
+        try:
+            return self._fork()
+        except ConnectionError:  # somebody killed it; its keepers go on
+            return self._fork()
 
     def close(self) -> None:
-        """Send the spare one away."""
-        if self._spare:
-            self._spare.let_go()
-            self._spare = None
+        """Send it away; keepers stay."""
+        if self._link:
+            self._link.close()
+            self._link = None
+
+    def _fork(self) -> Keeper:
+        theirs_in, requests = os.pipe2(os.O_CLOEXEC)
+        replies, theirs_out = os.pipe2(os.O_CLOEXEC)
+        try:
+            return Keeper(self._ask([theirs_in, theirs_out]), requests, replies)
+        except OSError:
+            self.close()
+            os.close(requests)
+            os.close(replies)
+            raise
+        finally:
+            os.close(theirs_in)
+            os.close(theirs_out)
+
+    def _ask(self, pipes: list[int]) -> int:
+        link = self.open()
+        socket.send_fds(link, [b"\0"], pipes)
+        answer = link.recv(keeper.PID_BYTES)
+        if not answer:
+            raise ConnectionResetError(errno.ECONNRESET, "the process that starts keepers was killed")
+        pid = int.from_bytes(answer, "big")
+        if pid == 0:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return pid
+
+
+def _start() -> socket.socket:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(_PATIENCE)
+    # PATH alone: what a training script gets travels in its Go message, never by inheritance
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
+    with theirs:
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", "-S", _PROGRAM],
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, theirs.fileno(), keeper.FROM_DAEMON),
+                (os.POSIX_SPAWN_OPEN, keeper.TO_DAEMON, os.devnull, os.O_WRONLY, 0),
+            ],
+            setsid=True,
+        )
+    return ours

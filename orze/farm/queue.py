@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from itertools import islice
 
@@ -62,6 +63,7 @@ class Queue:
         self._waiters: dict[str, set[str]] = {}
         self._deferred: dict[str, str] = {}
         self._circling: set[str] = set()
+        self._loading: dict[str, None] | None = None
         self.counts: Counter[State] = Counter()
         self.by_state: dict[State, dict[str, None]] = {state: {} for state in State}
 
@@ -83,6 +85,17 @@ class Queue:
         """Its title in the current file, or nothing."""
         entry = self._entries.get(idea_id)
         return entry.idea.title if entry and entry.idea else ""
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Take in many changes, and work out only at the end where the ideas stand."""
+        self._loading = {}
+        try:
+            yield
+        finally:
+            touched, self._loading = self._loading, None
+            for idea_id in touched:
+                self.touch(idea_id)
 
     def set_idea(self, idea_id: str, idea: Idea | None) -> None:
         """The file has this idea now, or has it no longer."""
@@ -155,6 +168,9 @@ class Queue:
 
     def touch(self, idea_id: str) -> None:
         """Work out anew where an idea stands, and what waits for it."""
+        if self._loading is not None:
+            self._loading[idea_id] = None
+            return
         changed = [idea_id]
         while changed:
             current = changed.pop()

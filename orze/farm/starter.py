@@ -14,7 +14,7 @@ from orze.farm.context import Context
 from orze.farm.decide import Launch
 from orze.farm.events import Events
 from orze.farm.intake import Intake
-from orze.farm.keepers import Keeper, Reserve
+from orze.farm.keepers import Keeper, Nursery
 from orze.farm.launch import BadBase, Launcher, Merged, Start
 from orze.farm.queue import Queue
 from orze.ideas.parse import IdeaError
@@ -77,7 +77,7 @@ class Starter:
         quiet = 2 * context.steal
         self._claims = Claims(context.files, context.paths, context.clock, quiet=quiet)
         self._quiet_looks = quiet / 3
-        self._reserve = Reserve()
+        self._nursery = Nursery()
         self._preparing: dict[str, _Preparing] = {}
 
     @property
@@ -100,7 +100,7 @@ class Starter:
         start = Start(idea, section, slots, self._links((idea.parent, *idea.after)))
         token = self._context.machine.new_token()
         try:
-            keeper = self._reserve.take()
+            keeper = self._nursery.keeper()
         except OSError as error:
             return self._refuse(idea.id, f"no process can be started: {error.strerror}", wait=5.0)
         preparing = _Preparing(start, token, keeper)
@@ -116,15 +116,15 @@ class Starter:
         keeper.tell(prepare=message)
         return None
 
-    def refill(self) -> None:
-        """Start a keeper ahead, where none is."""
-        self._reserve.refill()
+    def warm_up(self) -> None:
+        """Have everything there that a launch needs."""
+        self._nursery.open()
 
     def close(self) -> None:
         """Let every keeper without an attempt go."""
         for preparing in self._preparing.values():
             preparing.keeper.let_go()
-        self._reserve.close()
+        self._nursery.close()
 
     def _answered(self, token: str) -> None:
         preparing = self._preparing.pop(token)
@@ -181,11 +181,7 @@ class Starter:
         preparing.keeper.let_go()
 
     def _drop(self, preparing: _Preparing, refusal: Refusal) -> None:
-        self._attempts.dropped(preparing.token)
-        if preparing.keeper.tell(drop=True):
-            self._reserve.give_back(preparing.keeper)
-        else:
-            preparing.keeper.let_go()
+        self._dismiss(preparing)
         self._refused(refusal)
 
     def _refuse(self, idea_id: str, why: str, *, wait: float) -> None:

@@ -49,13 +49,14 @@ class _Block(NamedTuple):
     text: str
 
 
-def parse(text: str, *, path: str, line: int) -> Idea:
+def parse(text: str, *, path: str, line: int, section: Section | None = None) -> Idea:
     """Read a section and make sure that it can be run: what is returned here, `load_config` loads.
 
     Args:
         text: exactly one section, as it stands in the file.
         path: the file, for messages.
         line: number of its first line in the file.
+        section: what the scan of the file made of this very text, if that is known.
 
     Returns:
         The idea.
@@ -63,7 +64,8 @@ def parse(text: str, *, path: str, line: int) -> Idea:
     Raises:
         IdeaError: it cannot be accepted; with the line at fault, and what would be right.
     """
-    section = one_section(text, path=path, line=line)
+    if section is None:
+        section = one_section(text, path=path, line=line)
     prose, block = _outline(text, path, line)
     known, others = _fields(prose, path, line)
     _refuse_itself(section.id, known, path, line)

@@ -145,9 +145,9 @@ class Farm:
         assert daemon.wait() == status, daemon.output
         return daemon.output
 
-    def machine(self, name: str) -> Machine:
-        """Another machine over the same directory."""
-        machine = Machine(name)
+    def machine(self, name: str, *, up: int = 0) -> Machine:
+        """Another machine over the same directory; see Machine."""
+        machine = Machine(name, up)
         self.machines.append(machine)
         return machine
 
@@ -378,14 +378,19 @@ class Machine:
     """A machine of its own to every process on it: host name and pids; only the directory is shared.
 
     Its first process lives until `stop`, which ends all others with it, as when the power fails.
+
+    Args:
+        name: its host name.
+        up: by how many seconds its steady clock is ahead of that of this host, where the kernel can do that.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, up: int) -> None:
         self.name = name
         # a shell that waits for a child also collects whatever orphan ends, as an init does
+        clocks = ("--time", "--boottime", str(up)) if up and not _refusal("--time") else ()
         life = f"hostname {name}; echo up; sleep infinity & wait"
         self._process = subprocess.Popen(
-            [*UNSHARE, "sh", "-c", life],
+            [*UNSHARE, *clocks, "sh", "-c", life],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -397,7 +402,7 @@ class Machine:
 
     def command(self, command: Sequence[str], cwd: Path) -> list[str]:
         """What runs a command on this machine."""
-        enter = ["nsenter", "--target", str(self.init), "--uts", "--pid", "--mount"]
+        enter = ["nsenter", "--target", str(self.init), "--uts", "--pid", "--time", "--mount"]
         return [*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(cwd), *command]
 
     def stop(self) -> None:
@@ -418,8 +423,12 @@ def two_machines() -> str:
     """Why this host cannot play two machines; empty where it can."""
     if missing := [tool for tool in ("unshare", "nsenter", "hostname") if not shutil.which(tool)]:
         return f"{', '.join(missing)} missing"
-    tried = subprocess.run([*UNSHARE, "true"], capture_output=True, check=False)
-    return "" if tried.returncode == 0 else f"unshare: {tried.stderr.decode().strip()}"
+    return _refusal()
+
+
+def _refusal(*flags: str) -> str:
+    tried = subprocess.run([*UNSHARE, *flags, "true"], capture_output=True, check=False)
+    return "" if tried.returncode == 0 else tried.stderr.decode().strip()
 
 
 def _pids() -> Iterator[int]:

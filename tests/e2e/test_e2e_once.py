@@ -70,6 +70,29 @@ def test_flags_override_the_settings_and_their_paths_are_relative_to_the_working
     assert farm.last("idea-001")["metrics"]["cwd"] == str(project)
 
 
+def test_paths_in_the_settings_are_relative_to_them_and_python_names_the_interpreter(farm):
+    farm.configure(
+        train_script="code/experiment.py", ideas_file="code/todo.md", base_config="code/start.yaml",
+        results_dir="out", python="bin/python", report={"primary_metric": "error_rate", "sort": "descending"},
+    )  # fmt: skip
+    for name in ("code", "bin"):
+        (farm.home / name).mkdir()
+    (farm.home / "train_idea.py").rename(farm.home / "code" / "experiment.py")
+    (farm.home / "code" / "start.yaml").write_text("start: here\n")
+    interpreter = farm.home / "bin" / "python"
+    interpreter.write_text(f'#!/bin/sh\nBY=wrapper exec {sys.executable} "$@"\n')
+    interpreter.chmod(0o755)
+    script = "metrics(by_python=env['BY'], base=open(env['ORZE_IDEA_CONFIG']).read(), error_rate={})"
+    farm.ideas = farm.home / "code" / "todo.md"
+    farm.results = farm.home / "out"
+    farm.write(idea(1, script.format(0.1)), idea(2, script.format(0.2)))
+    farm.run("--once", "-c", str(farm.home / "orze.yaml"), gpus="cpu:2")
+    metrics = farm.last("idea-001")["metrics"]
+    assert metrics["by_python"] == "wrapper"
+    assert metrics["base"].startswith("start: here\n")
+    assert [row["idea_id"] for row in farm.status()["top_results"]] == ["idea-002", "idea-001"]
+
+
 def test_dry_run_shows_what_would_be_started_in_order_and_starts_nothing(farm):
     farm.write(idea(1, title="Later", Priority="low"), last=idea(2, title="Sooner"))
     said = farm.run("--dry-run")

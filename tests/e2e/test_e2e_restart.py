@@ -55,6 +55,25 @@ def test_when_daemon_and_keepers_are_killed_their_processes_are_ended_and_each_i
     assert len(farm.starts()) == 2
 
 
+def test_an_attempt_whose_heartbeat_is_taken_away_ends_itself_and_is_run_again(make_farm):
+    farm = make_farm(lease={"heartbeat": 0.2, "fence": 1, "kill": 0.5, "steal": 60}, grace=30)
+    farm.write(idea(1, "ignore_term()\nwait('go')\nmetrics()"))
+    farm.start()
+    farm.wait(farm.starts, "the start")
+    (beat,) = (farm.results / ".orze" / "heartbeats").glob("idea-001.*")
+    counted = {beat.read_text()}
+    farm.wait(lambda: counted.add(beat.read_text()) or len(counted) > 3, "three heartbeats")
+    beat.unlink()
+    farm.wait_for(idea_001="CLAIM LOST CLAIM")
+    first, second = farm.starts()
+    (told,) = farm.events("deaf")
+    assert told["at"] - first["at"] >= 1
+    assert farm.records("idea-001")[1]["at"] - told["at"] >= 0.4
+    assert first["pid"] not in farm.processes("train_idea.py")
+    farm.flag("go")
+    farm.wait_states(COMPLETED=1)
+
+
 def test_a_killed_keeper_is_reaped_at_once_by_its_daemon(farm):
     farm.write(idea(1, WAITING))
     farm.start()

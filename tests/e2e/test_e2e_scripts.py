@@ -14,7 +14,7 @@ EVALUATED = {
     "eval_output": "eval_report.json",
 }
 POSTS = [
-    {"name": name, "script": "train_idea.py", "args": [name, "{idea_id}"], "output": "summary.txt", "timeout": 5}
+    {"name": name, "script": "train_idea.py", "args": [name, "{idea_id}"], "output": "summary.txt", "timeout": 1}
     for name in ("first", "second")
 ]
 
@@ -32,7 +32,7 @@ def test_evaluation_and_post_scripts_run_behind_the_training_on_its_card_and_the
     farm.write(
         idea(1, evaluate=evaluate, first=post, second=post),
         idea(2, evaluate="raise RuntimeError('no labels')", first=post, second=post),
-        idea(3, evaluate="pass", first=post, second=post),
+        idea(3, evaluate="pass", first="pass", second="rest()"),
         idea(4, evaluate="rest()", first=post, second="os._exit(7)"),
         idea(5, "metrics('FAILED', error='no')", evaluate=evaluate),
     )
@@ -51,6 +51,8 @@ def test_evaluation_and_post_scripts_run_behind_the_training_on_its_card_and_the
     assert errors["idea-001"] is None
     assert "no labels" in errors["idea-002"]
     assert "did not write eval_report.json" in errors["idea-003"]
+    assert "first: it ended well but did not write summary.txt" in errors["idea-003"]
+    assert "second: ran longer than its time limit of 1 s" in errors["idea-003"]
     assert "time limit of 1 s" in errors["idea-004"]
     assert "second: exit code 7" in errors["idea-004"]
     report = farm.report()

@@ -77,9 +77,11 @@ def test_cleanup_removes_the_patterns_from_ended_ideas_but_for_the_best_and_runs
     farm = make_farm(
         poll=0.2,
         report={"primary_metric": "val_accuracy"},
-        cleanup={"patterns": ["*.bin", "deep/**/*.tmp"], "interval": 0.3, "script": "tidy.py", "timeout": 5},
+        cleanup={"patterns": ["*.bin", "deep/**/*.tmp"], "interval": 0.3, "script": "tidy.py", "timeout": 0.5},
     )
-    (farm.home / "tidy.py").write_text("import os\nopen(os.environ['ORZE_RESULTS_DIR'] + '/../flags/tidied', 'w')\n")
+    (farm.home / "tidy.py").write_text(
+        "import os, signal\nopen(os.environ['ORZE_RESULTS_DIR'] + '/../flags/tidied', 'w')\nsignal.pause()\n"
+    )
     big = "write('model.bin', 'x')\nos.makedirs(out + '/deep/er')\nwrite('deep/er/a.tmp', 'x')\nwrite('kept.txt', 'x')\n"
     farm.write(
         idea(1, big + "metrics(val_accuracy=0.5)"),
@@ -87,7 +89,7 @@ def test_cleanup_removes_the_patterns_from_ended_ideas_but_for_the_best_and_runs
         idea(3, big + "raise ValueError"),
         idea(4, big + "touch('up')\nwait('go')\nmetrics(val_accuracy=0.1)"),
     )
-    farm.start(gpus="cpu:2")
+    daemon = farm.start(gpus="cpu:2")
 
     def bins() -> set[str]:
         return {path.relative_to(farm.results).parts[0] for path in farm.results.glob("idea-*/attempts/*/model.bin")}
@@ -100,6 +102,7 @@ def test_cleanup_removes_the_patterns_from_ended_ideas_but_for_the_best_and_runs
     assert (farm.results / "idea-002" / "model.bin").read_text() == "x"
     farm.flag("go")
     farm.wait(lambda: bins() == {"idea-002"}, "the last cleaning")
+    farm.wait(lambda: "the cleanup script took longer than 0.5 s and was ended" in daemon.output, "its end")
 
 
 def test_two_daemons_on_one_host_share_its_slots_and_one_leads_on_at_once_when_the_other_is_killed(farm):

@@ -127,6 +127,23 @@ class Chain:
             if self._put(encode(record), str(record["nonce"])):
                 return record
 
+    def state(self) -> tuple[int, int, str, int]:
+        """Where the reading stands, for `resume`: the next slot, the last valid record, the last segment."""
+        return self._next, *self._anchor, self._last_segment
+
+    def holds(self, state: tuple[int, int, str, int]) -> bool:
+        """Whether the chain still has the record at which an earlier reading stood."""
+        _, slot, sha, _ = state
+        try:
+            return slot > 0 and self.record(slot)[1] == sha
+        except OSError:
+            return False
+
+    def resume(self, state: tuple[int, int, str, int]) -> None:
+        """Go on where an earlier reading stood; the fold is for the caller to bring there."""
+        self._next, slot, sha, self._last_segment = state
+        self._anchor = (slot, sha)
+
     def stands(self, mark: str) -> bool:
         """Whether the record with this nonce was read and is valid: an append whose end was not seen."""
         return self._nonces.get(mark, False)

@@ -11,7 +11,7 @@ from orze.core.states import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from orze.core.clock import Clock
@@ -47,6 +47,20 @@ class Known:
         self.vanished = False
         self.edited = False
         self.outcome: State | None = None
+
+    def state(self) -> tuple[Any, ...]:
+        """All of it as plain values, for `resumed`."""
+        flags = (self.held, self.withdrawn, self.vanished, self.edited)
+        return self.sha, self.slot, self.outcome and str(self.outcome), *flags
+
+    @classmethod
+    def resumed(cls, row: Sequence[Any]) -> Known:
+        """What `state` told of."""
+        sha, slot, outcome, held, withdrawn, vanished, edited = row
+        known = cls(sha, slot)
+        known.outcome = State(outcome) if outcome else None
+        known.held, known.withdrawn, known.vanished, known.edited = held, withdrawn, vanished, edited
+        return known
 
 
 class JournalFold(Fold):
@@ -220,6 +234,28 @@ class Journal:
             if self._chain.append(partial(self._entry, term, self.fold.tail, batch)) is None:
                 return False
         return True
+
+    def state(self) -> tuple[Any, ...]:
+        """All that was followed, as plain values for `resume`."""
+        fold = self.fold
+        ideas = [(idea_id, *known.state()) for idea_id, known in fold.ideas.items()]
+        rest = (fold.term, fold.records, fold.tail, fold.displaced, fold.allocated, fold.answers)
+        return self._chain.state(), ideas, *rest
+
+    def holds(self, state: tuple[Any, ...]) -> bool:
+        """Whether the journal still is the one of which this was the state."""
+        return self._chain.holds(state[0])
+
+    def resume(self, state: tuple[Any, ...]) -> None:
+        """Take up what an earlier process followed; every idea counts as changed, no outcome as new."""
+        fold = self.fold
+        reading, ideas, fold.term, fold.records, fold.tail, fold.displaced, fold.allocated, fold.answers = (
+            state
+        )
+        self._chain.resume(reading)
+        for idea_id, *row in ideas:
+            fold.ideas[idea_id] = Known.resumed(row)
+        fold.changed.update(fold.ideas)
 
     def section(self, idea_id: str) -> str:
         """The exact text of a registered section, read back from its record; a displaced one first.

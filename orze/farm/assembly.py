@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from orze.coord.journal import Journal
 from orze.coord.leader import Leadership
 from orze.core.files import make_dirs
+from orze.farm import cache
 from orze.farm.applying import Applier
 from orze.farm.attempts import Attempt, Attempts
 from orze.farm.board import Board
@@ -27,6 +28,8 @@ from orze.farm.starter import Refusal, Starter
 from orze.farm.steward import Steward
 from orze.ideas.inbox import inbox_of
 
+_SMALL = 2000  # ideas and results
+
 
 class Assembly:
     """Everything that one daemon is made of.
@@ -45,6 +48,8 @@ class Assembly:
         for directory in (paths.heartbeats, paths.requests, paths.out):
             make_dirs(files, directory)
         self.context = context
+        self._cache = cache.cache_path(paths.results, environ)
+        self._kept = 0
         self.problems = Problems(clock.wall)
         self.events = Events()
         self.cards = Cards(settings, environ, steady=clock.steady, ready=self.events.wake)
@@ -98,6 +103,22 @@ class Assembly:
             started=started,
             refused=refused,
         )
+
+    def load_cache(self) -> None:
+        """Take up what the last daemon of this user knew, as far as it still holds."""
+        if cache.load(self._cache, intake=self.intake, journal=self.journal, board=self.board):
+            self._kept = len(self.journal.fold.ideas) + len(self.board.leaderboard)
+
+    def save_cache(self) -> None:
+        """Keep what is known for the next start."""
+        if self._worth_keeping():
+            cache.save(self._cache, intake=self.intake, journal=self.journal, board=self.board)
+            self._kept = len(self.queue) + len(self.board.leaderboard)
+
+    def _worth_keeping(self) -> bool:
+        """A small farm is read faster than a cache; and what has hardly changed is not kept again."""
+        size = len(self.queue) + len(self.board.leaderboard)
+        return size > _SMALL and abs(size - self._kept) > size // 20
 
     def watch_files(self) -> None:
         """Be woken by what changes on a local disk."""

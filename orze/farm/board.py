@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from orze.core.files import make_dirs
 from orze.core.states import SUCCEEDED, State
@@ -53,6 +54,15 @@ class Board:
         for idea_id, state, facts in outcomes:
             self._recorded += 1
             self.leaderboard.add(_result(idea_id, state, facts, self._recorded))
+
+    def state(self) -> tuple[Any, ...]:
+        """Every result, as plain values for `resume`."""
+        return self._recorded, self.leaderboard.state()
+
+    def resume(self, state: tuple[Any, ...]) -> None:
+        """Take up the results that an earlier process had collected."""
+        self._recorded, results = state
+        self.leaderboard.resume(results)
 
     def best_id(self) -> str:
         """The best idea of all; empty where none can be ranked."""

@@ -98,7 +98,7 @@ class Cards:
         return [by_uuid.get(slot.uuid, "unknown") for slot in slots if slot.uuid]
 
     def ask(self) -> None:
-        """Have the cards read anew in the background, where a look is due; `ready` is called when they are."""
+        """Have the cards read anew in the background, if a look is due; `ready` is called when they are."""
         due = self._asked <= self._outdated or self._steady() - self._asked >= _LOOK
         if due and self.has_gpus and not self._probing:
             self._probing, self._asked = True, self._steady()

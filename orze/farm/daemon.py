@@ -69,6 +69,7 @@ class Daemon:
         """Show this daemon to the others, and read what there is."""
         self.members.hosts.begin()
         self.read(alive=self.members.hosts.renew)
+        self.members.save_cache()
 
     def read(self, alive: Callable[[], None] | None = None, *, whole: bool = False) -> None:
         """Read everything there is, without a part in anything.
@@ -79,8 +80,9 @@ class Daemon:
         """
         m = self.members
         m.leadership.refresh()
-        m.journal.follow()
         with m.queue.loading():
+            m.load_cache()
+            m.journal.follow()
             self._follow_journal()
             m.intake.read()
             while m.intake.behind or (whole and m.intake.due() is not None):
@@ -126,6 +128,7 @@ class Daemon:
             if m.leadership.mine:
                 m.leadership.resign()
             m.hosts.end()
+        m.save_cache()
 
     def stop_attempts(self) -> list[str]:
         """Tell every keeper of this machine to save, stop and requeue; returns the ideas."""

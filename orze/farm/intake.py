@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from orze.farm.context import Context
 from orze.farm.queue import Queue
-from orze.ideas.model import Idea
+from orze.ideas.model import Idea, Priority
 from orze.ideas.parse import IdeaError, parse
 from orze.ideas.scan import Section
 from orze.ideas.source import IdeasSource, Quarantine, StaleSection
@@ -83,6 +84,35 @@ class Intake:
                     self._take(section, text)
         return True
 
+    def state(self) -> tuple[Any, ...] | None:
+        """What was read, as plain values for `resume`; None where the reading is not complete."""
+        source = self._source.state()
+        if source is None or self._pending or not self._complete:
+            return None
+        entries = map(self._queue.get, self._present)
+        ideas = [_row(entry.idea) for entry in entries if entry and entry.idea]
+        bad = [(name, found.line, found.reason) for name, found in self._bad.items()]
+        return source, ideas, bad, [(b.id, b.line, b.reason) for b in self._scanned]
+
+    def resume(self, state: tuple[Any, ...]) -> bool:
+        """Take up what an earlier process read, if the file still begins with it.
+
+        Returns:
+            Whether it does.
+        """
+        source, ideas, bad, scanned = state
+        if not self._source.resume(source):
+            return False
+        for row in ideas:
+            self._accept(_idea(row))
+        self._changed.clear()
+        for idea_id, line, reason in bad:
+            self._quarantine(idea_id, line, reason)
+        self._scanned = [Quarantine(idea_id, self._name, line, reason) for idea_id, line, reason in scanned]
+        self._refuse(self._scanned)
+        self._complete = True
+        return True
+
     def section(self, idea: Idea) -> str | None:
         """The text of an idea as the file has it; None where it changed a moment ago."""
         try:
@@ -133,13 +163,19 @@ class Intake:
             idea = parse(text, path=self._name, line=section.line, section=section)
         except IdeaError as error:
             self._present.pop(section.id, None)
-            self._bad[section.id] = Quarantine(section.id, self._name, error.line, error.reason)
-            self._queue.set_bad(section.id, f"{self._name}:{error.line}: {error.reason}")
+            self._quarantine(section.id, error.line, error.reason)
             return
-        self._bad.pop(section.id, None)
+        self._accept(idea)
+
+    def _accept(self, idea: Idea) -> None:
+        self._bad.pop(idea.id, None)
         self._present[idea.id] = idea.sha
         self._changed.add(idea.id)
         self._queue.set_idea(idea.id, idea)
+
+    def _quarantine(self, idea_id: str, line: int, reason: str) -> None:
+        self._bad[idea_id] = Quarantine(idea_id, self._name, line, reason)
+        self._queue.set_bad(idea_id, f"{self._name}:{line}: {reason}")
 
     def _refuse(self, problems: Iterable[Quarantine]) -> None:
         """Take in which ids the settled file has only in sections that the scan found at fault."""
@@ -159,3 +195,16 @@ class Intake:
         self._changed.add(idea_id)
         self._queue.set_idea(idea_id, None)
         self._queue.forget(idea_id)
+
+
+def _row(idea: Idea) -> tuple[Any, ...]:
+    """The fields of an idea in their order, as plain values."""
+    return tuple(
+        int(value) if isinstance(value, Priority) else value
+        for value in (getattr(idea, name) for name in Idea.__slots__)
+    )
+
+
+def _idea(row: tuple[Any, ...]) -> Idea:
+    fields = dict(zip(Idea.__slots__, row, strict=True))
+    return Idea(**{**fields, "priority": Priority(fields["priority"])})

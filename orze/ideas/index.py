@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from orze.ideas.scan import Section
 
@@ -44,6 +44,20 @@ class Index:
         self._lengths.append(section.length)
         self._lines.append(section.line)
         self._shas += section.sha
+
+    def state(self) -> tuple[Any, ...]:
+        """All of it as plain values, for `resume`."""
+        columns = (self._offsets.tobytes(), self._lengths.tobytes(), self._lines.tobytes())
+        return list(self._rows), *columns, bytes(self._shas)
+
+    def resume(self, state: tuple[Any, ...]) -> None:
+        """Fill an empty index with what `state` gave."""
+        ids, offsets, lengths, lines, shas = state
+        self._rows = {idea_id: row for row, idea_id in enumerate(ids)}
+        self._offsets.frombytes(offsets)
+        self._lengths.frombytes(lengths)
+        self._lines.frombytes(lines)
+        self._shas = bytearray(shas)
 
     def get(self, idea_id: str) -> Place | None:
         """The place of an id; None where it has none."""

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from orze.core.errors import OrzeError
 from orze.ideas.index import Place
@@ -165,6 +165,37 @@ class IdeasSource:
                         yield section, None
         except (OSError, _Unreadable):
             yield from ((section, None) for section in sections)
+
+    def state(self) -> tuple[Any, ...] | None:
+        """What was read, as plain values for `resume`; None where the file has not settled."""
+        if not self._settled or self._seen is None or self._gone:
+            return None
+        return self._version.state(), self._version.whole.digest(), self._told is not None
+
+    def resume(self, state: tuple[Any, ...]) -> bool:
+        """Take up what was read by an earlier process, if the file still begins with it.
+
+        Returns:
+            Whether it does; if not, nothing has changed and `poll` reads everything.
+        """
+        content, digest, told = state
+        version = Version(self._name)
+        version.resume(content)
+        try:
+            with _opened(self._path) as fd:
+                found = _identity(os.fstat(fd))
+                for at in range(0, version.size, _PIECE):
+                    version.whole.update(read_exactly(fd, min(_PIECE, version.size - at), at))
+        except (OSError, ShortRead, _Unreadable):
+            return False
+        if version.whole.digest() != digest:
+            return False
+        self._version = version
+        self._told = version.last if told else None
+        self._seen = found if found.size == version.size else None
+        self._appends, self._settled = True, True
+        self._shown = [*version.problems, *filter(None, [version.last_problem()])], True
+        return True
 
     def verify(self) -> bool:
         """Read the whole file again and compare it with what `poll` took in.

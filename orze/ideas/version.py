@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from orze.ideas.index import Index
 from orze.ideas.scan import Scan, Section, Unclosed
@@ -49,6 +50,27 @@ class Version:
         self.size = 0
         self.edge = b""
         self.whole = hashlib.blake2b()
+
+    def state(self) -> tuple[Any, ...]:
+        """All of it but the hash, as plain values, for `resume`."""
+        problems = [(bad.id, bad.path, bad.line, bad.reason) for bad in self.problems]
+        last = self.last and astuple(self.last)
+        return (
+            self.index.state(),
+            problems,
+            last,
+            self.unclosed and tuple(self.unclosed),
+            self.size,
+            self.edge,
+        )
+
+    def resume(self, state: tuple[Any, ...]) -> None:
+        """Become what `state` told; the hash is for the caller to work out."""
+        index, problems, last, unclosed, self.size, self.edge = state
+        self.index.resume(index)
+        self.problems = [Quarantine(*bad) for bad in problems]
+        self.last = Section(*last) if last else None
+        self.unclosed = Unclosed(*unclosed) if unclosed else None
 
     def extend(self, found: Scan, known: Callable[[str], bytes | None]) -> list[Section]:
         """Take in the sections that follow.

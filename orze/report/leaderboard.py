@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from orze.core.states import SUCCEEDED, TERMINAL, State
 from orze.report.model import History, Metric, PrimaryMetric, Ranked, Result
@@ -61,6 +61,19 @@ class Leaderboard:
         self._finite: Counter[str] = Counter()
         self._stale = True
         self._rank_by(primary_metric)
+
+    def state(self) -> tuple[Any, ...]:
+        """All results as plain values, for `resume`."""
+        rows = {str(state): rows for state, rows in self._rows.items()}
+        return rows, self._names, dict(self._finite)
+
+    def resume(self, state: tuple[Any, ...]) -> None:
+        """Fill an empty board with what `state` gave; it is ranked when it is first read."""
+        rows, names, finite = state
+        self._rows |= {State(name): results for name, results in rows.items()}
+        self._names = names
+        self._shapes = {shape: number for number, shape in enumerate(names)}
+        self._finite = Counter(finite)
 
     def __len__(self) -> int:
         return sum(map(len, self._rows.values()))

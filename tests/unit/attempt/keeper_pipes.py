@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,19 @@ def metrics(**values):
 """
 
 
+@contextlib.contextmanager
+def standard_error_to(path: Path) -> Iterator[None]:
+    """Processes that are started inside print their errors to a file."""
+    saved = os.dup(2)
+    try:
+        with path.open("wb") as stream:
+            os.dup2(stream.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
 def until(happened: Callable[[], object], what: str = "it") -> None:
     """Wait for something that only another process can tell by its files."""
     end = time.monotonic() + DEADLINE
@@ -55,7 +68,10 @@ class Farm:
         for directory in (self.paths.heartbeats, self.paths.doors):
             make_dirs(RealFiles(), directory)
         self.machine = this_machine()
+        self.errors = home / "stderr"
         self.nursery = keepers.Nursery()
+        with standard_error_to(self.errors):
+            self.nursery.open()
         self.keepers: list[Keeper] = []
 
     def idea(self, name: str = "") -> Path:
@@ -103,6 +119,7 @@ class Farm:
         for one in self.keepers:
             one.close()
         self.nursery.close()
+        assert self.errors.read_text() == ""
 
 
 class Keeper:

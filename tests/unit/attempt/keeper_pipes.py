@@ -61,7 +61,7 @@ def until(happened: Callable[[], object], what: str = "it") -> None:
 class Farm:
     """A results directory, with what the chains in it say."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, nursery: bool = True) -> None:
         self.home = home
         self.results = home / "results"
         self.paths = FarmPaths(str(self.results))
@@ -70,8 +70,9 @@ class Farm:
         self.machine = this_machine()
         self.errors = home / "stderr"
         self.nursery = keepers.Nursery()
-        with standard_error_to(self.errors):
-            self.nursery.open()
+        if nursery:
+            with standard_error_to(self.errors):
+                self.nursery.open()
         self.keepers: list[Keeper] = []
 
     def idea(self, name: str = "") -> Path:
@@ -111,6 +112,48 @@ class Farm:
     def doors(self) -> list[str]:
         return os.listdir(self.paths.doors)
 
+    def prepare_message(self, token: str, *locks: Path) -> Any:
+        """What a keeper is told first."""
+        names = [str(lock) for lock in locks]
+        return {"results": str(self.results), "idea_id": "idea-001", "token": token, "locks": names}
+
+    def claim(self, token: str, frame: dict[str, object]) -> int:
+        """Claim the idea for a keeper; the number of the attempt."""
+        claims = Claims(RealFiles(), self.paths, SystemClock(), quiet=0.0)
+        content = {"section": "## idea-001: An idea\n", "sha": "ab", "gpu": "cpu0", "at": time.time()}
+        claimed = claims.claim("idea-001", token, frame, content)
+        assert isinstance(claimed, Claimed), claimed.why
+        return claimed.fold.attempt
+
+    def go_message(self, attempt: int, token: str, frame: dict[str, object], **changes: Any) -> Any:
+        """What a keeper is told last, with other parts as given."""
+        made: dict[str, Any] = {
+            "attempt": attempt,
+            "frame": frame,
+            "gpu": "cpu0",
+            "doors": True,
+            "delay": 0.0,
+            "section": "## idea-001: An idea\n",
+            "config": "lr: 0.1\n",
+            "base": "lr: 0.2\n",
+            "environment": {"git_commit": None},
+            "cwd": str(self.home),
+            "env": {"PATH": os.environ["PATH"], "ORZE_ATTEMPT": f"{attempt}-{token}"},
+            "pre": None,
+            "evaluation": None,
+            "posts": [],
+            "trained": None,
+            "links": {},
+            "resume_above": 0,
+            "stall": 0.0,
+            "grace": 10.0,
+            "lease": CALM,
+            "primary": None,
+            "retry": {},
+            "max_failures": 0,
+        }
+        return {**made, **changes}
+
     def keeper(self) -> Keeper:
         self.keepers.append(Keeper(self))
         return self.keepers[-1]
@@ -146,20 +189,10 @@ class Keeper:
         return self.link.answer()
 
     def ask_to_prepare(self, *locks: Path) -> None:
-        message = {
-            "results": str(self.farm.results),
-            "idea_id": "idea-001",
-            "token": self.token,
-            "locks": [str(lock) for lock in locks],
-        }
-        assert self.link.tell(prepare=message)
+        assert self.link.tell(prepare=self.farm.prepare_message(self.token, *locks))
 
     def claim(self) -> None:
-        claims = Claims(RealFiles(), self.farm.paths, SystemClock(), quiet=0.0)
-        content = {"section": "## idea-001: An idea\n", "sha": "ab", "gpu": "cpu0", "at": time.time()}
-        claimed = claims.claim("idea-001", self.token, self.frame, content)
-        assert isinstance(claimed, Claimed), claimed.why
-        self.attempt = claimed.fold.attempt
+        self.attempt = self.farm.claim(self.token, self.frame)
 
     def go(self, code: str = "", *locks: Path, **changes: Any) -> None:
         """Prepare, claim, and run a script of this code; `changes` are other parts of the message."""
@@ -169,33 +202,8 @@ class Keeper:
         self.let_go()
 
     def message(self, code: str = "", **changes: Any) -> dict[str, Any]:
-        made: dict[str, Any] = {
-            "attempt": self.attempt,
-            "frame": self.frame,
-            "gpu": "cpu0",
-            "doors": True,
-            "delay": 0.0,
-            "section": "## idea-001: An idea\n",
-            "config": "lr: 0.1\n",
-            "base": "lr: 0.2\n",
-            "environment": {"git_commit": None},
-            "cwd": str(self.farm.home),
-            "env": {"PATH": os.environ["PATH"], "ORZE_ATTEMPT": f"{self.attempt}-{self.token}"},
-            "train": command(code or "metrics(status='COMPLETED', val_loss=0.5)"),
-            "pre": None,
-            "evaluation": None,
-            "posts": [],
-            "trained": None,
-            "links": {},
-            "resume_above": 0,
-            "stall": 0.0,
-            "grace": 10.0,
-            "lease": CALM,
-            "primary": None,
-            "retry": {},
-            "max_failures": 0,
-        }
-        return {**made, **changes}
+        train = command(code or "metrics(status='COMPLETED', val_loss=0.5)")
+        return self.farm.go_message(self.attempt, self.token, self.frame, **{"train": train, **changes})
 
     def let_go(self) -> None:
         """Close the pipes, as a daemon does when it has told all, or dies."""

@@ -39,6 +39,9 @@ class Farm:
     Args:
         home: an empty directory.
         ideas: how many ideas it has.
+
+    Attributes:
+        written: how many ideas are in ideas.md.
     """
 
     def __init__(self, home: Path, ideas: int) -> None:
@@ -51,14 +54,14 @@ class Farm:
         (home / "base.yaml").write_text("training: {lr: 0.1}\n")
         (home / "orze.yaml").write_text("train_script: train.py\nbase_config: base.yaml\n")
         self.ideas_md.write_text("# Ideas\n\n")
-        self._written = 0
+        self.written = 0
         self.append(ideas)
 
     def append(self, ideas: int) -> None:
         """Add so many ideas at the end of ideas.md."""
-        first, self._written = self._written + 1, self._written + ideas
+        first, self.written = self.written + 1, self.written + ideas
         with self.ideas_md.open("a") as stream:
-            stream.write("".join(map(section, range(first, self._written + 1))))
+            stream.write("".join(map(section, range(first, self.written + 1))))
 
     @property
     def environment(self) -> dict[str, str]:

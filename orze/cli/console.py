@@ -8,7 +8,7 @@ import threading
 from typing import TextIO
 
 from orze.farm.daemon import Daemon
-from orze.report.text import clean, duration
+from orze.report.text import clean, duration, width
 
 _REFRESH = 1.0  # seconds
 _CLEAR = "\r\x1b[2K"
@@ -45,29 +45,29 @@ class Console(logging.Handler):
         """No live line any more."""
         self._stop.set()
         if self._thread:
-            self._thread.join()
+            self._thread.join(_REFRESH)  # it may be reading from a share that hangs
             self._thread = None
-            self._stream.write(_CLEAR)
-            self._stream.flush()
+            self._write(_CLEAR)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one log line; a closed terminal ends no farm."""
-        try:
-            lines = [clean(line, 2000) for line in self.format(record).splitlines()]
-            self._stream.write((_CLEAR if self._thread else "") + "\n".join(lines) + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._live = False
+        """Write one log line."""
+        lines = [clean(line, 2000) for line in self.format(record).splitlines()]
+        self._write((_CLEAR if self._thread else "") + "\n".join(lines) + "\n")
 
     def _refresh(self) -> None:
         while not self._stop.wait(_REFRESH):
             line = self._line()
             with self.lock or threading.Lock():
-                try:
-                    self._stream.write(_CLEAR + line)
-                    self._stream.flush()
-                except (OSError, ValueError):
-                    return
+                if not self._stop.is_set():
+                    self._write(_CLEAR + line)
+
+    def _write(self, text: str) -> None:
+        """Write; a closed terminal ends no farm."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stop.set()
 
     def _line(self) -> str:
         if self._daemon is None:
@@ -80,11 +80,19 @@ class Console(logging.Handler):
             for attempt in m.attempts.here()
         ]
         text = " | ".join([*parts, f"{m.queue.depth} queued"])
-        return clean(text, _columns(self._stream) - 1)
+        return fit(text, _columns(self._stream) - 1)
+
+
+def fit(text: str, cells: int) -> str:
+    """Make any text one line of at most so many cells of a terminal."""
+    line = clean(text, cells)
+    while width(line) > cells:
+        line = line[:-2] + "…"
+    return line
 
 
 def _columns(stream: TextIO) -> int:
     try:
         return max(20, os.get_terminal_size(stream.fileno()).columns or 80)  # 0: it does not know its size
-    except OSError:
+    except (OSError, ValueError):
         return 80

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterable
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 
 from orze.attempt.projections import CLAIM_FILE, METRICS_FILE
 from orze.attempt.spec import CONFIG, INPUT
@@ -66,8 +67,9 @@ class Cleanup:
 
     def _begin_round(self, now: float) -> None:
         if self._settings.patterns:
-            ended = (idea_id for state in TERMINAL for idea_id in self._queue.by_state[state])
-            self._waiting = [idea_id for idea_id in ended if idea_id not in self._clean]
+            ended = {idea_id for state in TERMINAL for idea_id in self._queue.by_state[state]}
+            self._clean &= ended  # what ran again is cleaned again
+            self._waiting = list(ended - self._clean)
         if self._settings.script and not self._script:
             argv = [*self._python, str(self._settings.script)]
             environment = {**os.environ, "ORZE_RESULTS_DIR": self._context.paths.results}
@@ -77,34 +79,54 @@ class Cleanup:
     def _clean_idea(self, idea_id: str) -> None:
         if idea_id == self._best():
             return  # it may be beaten one day: it is looked at again in the next round
-        self._clean.add(idea_id)
         idea = self._context.paths.idea(idea_id)
-        for directory in self._directories(idea.attempts, idea.home):
-            for path in _matches(directory, self._settings.patterns):
-                os.unlink(path)
-        for name in os.listdir(idea.home):
-            link = idea.projection(name)
-            if os.path.islink(link) and not os.path.exists(link):
-                os.unlink(link)
+        try:
+            for directory in self._directories(idea.attempts, idea.home):
+                for path in _matches(directory, self._settings.patterns):
+                    os.unlink(path)
+            for name in os.listdir(idea.home):
+                _unlink_if_empty(idea.projection(name))
+        except FileNotFoundError:
+            pass  # it never had a directory, or somebody is just removing it
+        self._clean.add(idea_id)
 
     def _directories(self, attempts: str, home: str) -> list[str]:
-        if not self._context.settings.doors:
-            return [home]
+        own = [] if self._context.settings.doors else [home]
         try:
-            return [f"{attempts}/{name}" for name in os.listdir(attempts)]
+            return own + [f"{attempts}/{name}" for name in os.listdir(attempts)]
         except FileNotFoundError:
-            return []
+            return own
+
+
+def _unlink_if_empty(path: str) -> None:
+    """Remove a projection that leads to a file of an attempt which is not there any more."""
+    if os.path.islink(path) and os.readlink(path).startswith("attempts/") and not os.path.exists(path):
+        os.unlink(path)
 
 
 def _matches(directory: str, patterns: Iterable[str]) -> list[str]:
     """Regular files below a directory that match; links are neither followed nor taken."""
-    found = []
-    root = os.path.realpath(directory)
-    for pattern in patterns:
-        for name in glob.glob(pattern, root_dir=directory, recursive=True):
-            path = f"{directory}/{name}"
-            inside = os.path.realpath(os.path.dirname(path)).startswith(root)
-            kept = name.partition("/")[0] in _KEPT
-            if inside and not kept and os.path.isfile(path) and not os.path.islink(path):
+    found: list[str] = []
+    if os.path.islink(directory):
+        return found
+    wanted = [pattern.split("/") for pattern in patterns]
+    for folder, folders, names in os.walk(directory):
+        above = [] if folder == directory else os.path.relpath(folder, directory).split("/")
+        if not above:
+            folders[:] = [name for name in folders if name not in _KEPT]
+        for name in names if above else set(names) - _KEPT:
+            path = f"{folder}/{name}"
+            fits = any(_fits([*above, name], pattern) for pattern in wanted)
+            if fits and stat.S_ISREG(os.lstat(path).st_mode):
                 found.append(path)
     return found
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches as a shell would match it; `**` stands for any directories, links left out."""
+    if not pattern or not parts:
+        return not parts and all(part == "**" for part in pattern)
+    shown = pattern[0].startswith(".") or not parts[0].startswith(".")
+    if pattern[0] == "**":
+        return _fits(parts, pattern[1:]) or (shown and _fits(parts[1:], pattern))
+    return shown and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])

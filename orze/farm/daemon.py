@@ -29,6 +29,7 @@ _LOG = logging.getLogger("orze")
 _GB = 1e9
 _CANDIDATES = 64
 _SWEEP = 60.0  # seconds between two listings of results/
+_CALM = 0.05  # seconds that a training has to start before anything that can wait competes with it
 _AGAIN = 0.1  # seconds until something that is under way is looked at again
 _CARD_LOOK = 1.0  # seconds until a card that is not free is looked at again
 _TEND = 1.0  # seconds for which launches under way may put off the journal and the report
@@ -63,7 +64,7 @@ class Daemon:
         self._swept = (-1, 0.0)
         self._leader_dead = False
         self._wake_at = 0.0
-        self._tend_by = 0.0
+        self._tend_by = self._calm_until = 0.0
 
     def begin(self) -> None:
         """Show this daemon to the others, and read what there is."""
@@ -295,7 +296,7 @@ class Daemon:
         m.queue.set_running(attempt.idea_id, State.CLAIMED)
         self._follower.started.add(attempt.token)
         self._served.update(attempt.slots)
-        self._wake_at = 0.0
+        self._calm_until = self._clock.steady() + _CALM
         self.show.changed()
         title = m.queue.title(attempt.idea_id)
         _LOG.info("%s starts on %s (attempt %d): %s", attempt.idea_id, attempt.gpu, attempt.number, title)
@@ -315,8 +316,9 @@ class Daemon:
     # ---- tend
 
     def _may_tend(self) -> bool:
-        """What can wait, waits for the launches that are under way, but not for long."""
-        return not self._starter.taken or self._clock.steady() >= self._tend_by
+        """What can wait, waits for the launches that are under way or just made, but not for long."""
+        now = self._clock.steady()
+        return (not self._starter.taken and now >= self._calm_until) or now >= self._tend_by
 
     def _tend(self) -> None:
         """Lead, clean up, and tell what is going on."""
@@ -336,7 +338,9 @@ class Daemon:
     def _pause(self) -> float:
         m = self.members
         now = self._clock.steady()
-        told = self.show.due() if self._may_tend() else self._tend_by
+        told = self.show.due()
+        if not self._may_tend():
+            told = self._tend_by if self._starter.taken else min(self._tend_by, self._calm_until)
         times = [self._wake_at, m.hosts.next_beat(), now + self._context.settings.poll, told]
         if (due := m.intake.due()) is not None:
             times.append(due)

@@ -104,8 +104,11 @@ class Hosts:
         rows = []
         for token in tokens:
             about = self._read(token)
-            if about is not None:
-                rows.append(_row(about, leader=token == leader))
+            try:
+                if about is not None:
+                    rows.append(_row(about, leader=token == leader))
+            except (TypeError, ValueError):
+                continue  # written by another version, or by nobody of ours
         return sorted(rows, key=lambda row: row.name)
 
     def _read(self, token: str) -> dict[str, Any] | None:
@@ -118,7 +121,7 @@ class Hosts:
 
 def _row(about: dict[str, Any], *, leader: bool) -> HostRow:
     cards = tuple(
-        CardRow(str(key), str(name), str(state), used, total)
+        CardRow(str(key), str(name), str(state), _mib(used), _mib(total))
         for key, name, state, used, total in about.get("cards", ())
     )
     return HostRow(
@@ -130,3 +133,7 @@ def _row(about: dict[str, Any], *, leader: bool) -> HostRow:
         free=int(about.get("free", 0)),
         seen_s=0.0,
     )
+
+
+def _mib(told: object) -> float | None:
+    return None if told is None else float(str(told))

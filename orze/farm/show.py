@@ -11,6 +11,7 @@ from orze.report.model import HostRow, Snapshot
 
 _QUIET = 60.0  # seconds after which the report is written anew though nothing happened
 _BUSY = 1.0  # seconds between two reports while things happen
+_TOGETHER = 0.05  # seconds for which what happens goes first, and is then told in one report
 _PICTURE = 5.0  # seconds between two pictures, at least
 _REST = 10  # and so many times what the last one took to draw, while attempts need the processors
 
@@ -22,6 +23,7 @@ class Show:
         self._context = context
         self._members = members
         self._changed = True
+        self._changed_at = float("-inf")
         self._written = float("-inf")
         self._plotted = float("-inf")
         self._drawing = 0.0
@@ -33,13 +35,16 @@ class Show:
 
     def changed(self) -> None:
         """Something happened that the report tells."""
-        self._changed = True
+        if not self._changed:
+            self._changed, self._changed_at = True, self._context.clock.steady()
 
     def due(self) -> float:
         """The steady time at which the next report wants to be written."""
         if not self._members.leadership.mine:
             return float("inf")
-        return self._written + (_BUSY if self._changed else _QUIET)
+        if not self._changed:
+            return self._written + _QUIET
+        return max(self._written + _BUSY, self._changed_at + _TOGETHER)
 
     def farm_slots(self) -> int:
         """Free slots of all hosts, about."""
@@ -59,7 +64,8 @@ class Show:
             m.hosts.tell(cards=rows, running=len(m.attempts.here()), free=len(self._free))
         seen = [problem.text for problem in m.problems], self._free
         if seen != self._seen:
-            self._seen, self._changed = seen, True
+            self._seen = seen
+            self.changed()
         now = self._context.clock.steady()
         if now >= self._hosts_read + _QUIET:
             self._read_hosts(now)
@@ -125,7 +131,7 @@ class Show:
         m.cleanup.child_ended(pid, status)
         plotting = m.board.plotting
         if m.board.child_ended(pid, status):
-            self._changed = True
+            self.changed()
         if plotting and not m.board.plotting:
             self._drawing = self._context.clock.steady() - self._plotted
 

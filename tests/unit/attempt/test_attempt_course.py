@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from keeper_pipes import QUICK, Farm, Keeper, command, content, until
 
+from orze.core.identity import start_time
 from orze.core.states import State
 
 ROOT = Path(__file__).parents[3]
@@ -129,8 +130,8 @@ def test_a_script_dies_with_its_keeper(farm: Farm):
     until((keeper.directory / "ready").exists)
     keeper.signal(signal.SIGKILL)
     keeper.wait()
-    script = Path("/proc", (farm.home / "pid").read_text())
-    until(lambda: not script.exists(), "the end of the script")
+    script = int((farm.home / "pid").read_text())
+    until(lambda: start_time(script) is None, "the end of the script")
     assert farm.kinds() == ["CLAIM"]
 
 
@@ -141,7 +142,7 @@ def test_a_cause_is_retried_as_often_as_its_policy_says(farm: Farm):
     for _ in range(2):
         run(farm, "sys.exit(3)", retry={"exit_code": 2})
         assert farm.fold.state is State.QUEUED
-    run(farm, "", retry={"exit_code": 2, "no_metrics": 1})
+    run(farm, "pass", retry={"exit_code": 2, "no_metrics": 1})
     assert farm.fold.state is State.QUEUED
     run(farm, "sys.exit(3)", retry={"exit_code": 2})
     assert farm.fold.state is State.FAILED
@@ -173,13 +174,13 @@ def test_metrics_at_the_top_are_told_to_be_misplaced(farm: Farm):
 def test_metrics_that_an_earlier_attempt_left_at_the_top_are_not_this_one_s(farm: Farm):
     run(farm, "sys.exit(3)", retry={"exit_code": 1})
     farm.idea("metrics.json").write_text('{"status": "COMPLETED", "val_loss": 0.001}')
-    run(farm, "")
+    run(farm, "pass")
     assert failure(farm)[0] == "no_metrics"
 
 
 def test_without_doors_the_attempt_writes_in_results_itself(farm: Farm):
-    farm.idea().mkdir()
-    farm.idea("eval.json").write_text('{"metrics": {"val_loss": 0.001}}')  # an earlier attempt's
+    run(farm, "sys.exit(3)", retry={"exit_code": 1}, doors=False)
+    farm.idea("eval.json").write_text('{"metrics": {"val_loss": 0.001}}')  # that attempt's
     code = f"json.dump({{'status': 'COMPLETED', 'auc': 0.5}}, open({str(farm.idea('metrics.json'))!r}, 'w'))"
     keeper = run(farm, code, doors=False)
     assert farm.fold.end["metrics"] == {"auc": 0.5}
@@ -230,9 +231,7 @@ def test_evaluation_and_post_scripts_follow_the_record_of_the_training(farm: Far
     assert farm.kinds() == ["CLAIM", "TRAINED", "DONE"]
     done = farm.records()[-1]
     assert (done["evaluated"], done["evaluation_error"]) == (True, "")
-    assert done["post_errors"] == ["export: exit code 4: last"] or done["post_errors"] == [
-        "export: exit code 4: post"
-    ]
+    assert done["post_errors"] == ["export: exit code 4: post"]
     assert farm.idea("eval_output.log").read_text() == "eval\npost\nlast\n"
     assert (farm.idea("eval_report.json").read_text(), farm.fold.state) == ("{}", State.EVALUATED)
 
@@ -302,8 +301,6 @@ def test_a_disk_that_takes_no_record_is_asked_again_until_it_does(farm: Farm):
         ("link", errno.EEXIST, "done", 1),
         ("link", errno.EIO, "not done", 1),
         ("write_new", errno.ENOSPC, "not done", 0),
-        ("write_new", errno.EIO, "done", 0),
-        ("sync_dir", errno.EIO, "done", 3),
         ("listdir", errno.EIO, "not done", 4),
         ("read", errno.EIO, "not done", 1),
     ],

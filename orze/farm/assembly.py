@@ -56,6 +56,9 @@ class Assembly:
         self.launcher = Launcher(settings, environ)
         self.leadership = Leadership(files, paths.leader, clock, token=context.token, frame=context.frame)
         self.journal = Journal(files, paths.journal, clock, frame=context.frame)
+        self.environment = Environment(
+            settings.project_dir, self.launcher.python, driver=self.cards.driver, steady=clock.steady
+        )
         self.queue = Queue(context.machine.host, self.cards.cards_at_most)
         self.intake = Intake(context, self.queue)
         self.hosts = Hosts(context)
@@ -85,12 +88,6 @@ class Assembly:
     def starter(self, *, started: Callable[[Attempt], None], refused: Callable[[Refusal], None]) -> Starter:
         """The member that starts attempts; only a daemon that runs ideas has one."""
         context = self.context
-        environment = Environment(
-            context.settings.project_dir,
-            self.launcher.python,
-            driver=self.cards.driver,
-            steady=context.clock.steady,
-        )
         return Starter(
             context,
             launcher=self.launcher,
@@ -99,7 +96,7 @@ class Assembly:
             intake=self.intake,
             attempts=self.attempts,
             events=self.events,
-            facts=environment.facts,
+            facts=self.environment.facts,
             started=started,
             refused=refused,
         )

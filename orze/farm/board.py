@@ -132,7 +132,7 @@ class Board:
             stream.write(plot_input(self.leaderboard, self._report.title))
         null = os.open(os.devnull, os.O_RDWR)
         target = self._context.paths.output(PICTURE)
-        argv = [sys.executable, "-m", "orze.report.plots", source, target]
+        argv = [sys.executable, "-P", "-m", "orze.report.plots", source, target]
         try:
             self._plotter = os.posix_spawn(
                 sys.executable,

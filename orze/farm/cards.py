@@ -121,8 +121,13 @@ class Cards:
             taken: slots that attempts of this host have, and by which idea.
         """
         by_uuid = {card.uuid: card for card in self._cards}
+        lost = {
+            slot.name
+            for slot in self.slots
+            if slot.uuid and (slot.uuid not in by_uuid or by_uuid[slot.uuid].error)
+        }
         return tuple(
-            SlotView(slot.name, slot.uuid or slot.name, self._busy(slot, by_uuid, taken))
+            SlotView(slot.name, slot.uuid or slot.name, self._busy(slot, by_uuid, taken), slot.name in lost)
             for slot in self.slots
         )
 

@@ -103,6 +103,7 @@ class Daemon:
         """Cycle until told to stop, or with `once` until what was started has ended."""
         m = self.members
         self._starter.warm_up()
+        m.environment.begin()
         while not (m.events.terminated or m.events.interrupts):
             self.cycle()
             if self._once and self._is_through():

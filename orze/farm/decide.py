@@ -59,9 +59,12 @@ def _launch(view: View) -> Iterator[Launch]:
     if view.paused:
         return
     free = [slot for slot in view.slots if not slot.busy]
+    working = len({slot.card for slot in view.slots if not slot.lost})
     for candidate in _from_own_place(view.ready, view.turn, view.farm_slots):
         if not free:
             return
+        if candidate.cards > working:
+            continue  # until a lost card is back it can run on other hosts only
         chosen = _choose(free, candidate.cards)
         if chosen is None:
             return  # the next idea needs more cards than are free: those that are wait for it

@@ -20,7 +20,7 @@ _PACKAGES = (
 class Environment:
     """Facts about the project's code and the scripts' interpreter.
 
-    They are found out in a thread: at the start, and again when somebody asks and they are half a minute old.
+    They are found out in a thread, and again when somebody asks and they are half a minute old.
 
     Args:
         project: the directory whose git commit is told.
@@ -38,12 +38,19 @@ class Environment:
         self._asked = steady()
         self._fixed: dict[str, object] = {"driver": driver, "platform": platform.platform()}
         self._code: dict[str, object] = {}
-        self._first = threading.Thread(target=self._find_all, daemon=True)
-        self._first.start()
+        self._first: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Begin to find out; only a daemon that starts attempts has to know."""
+        if self._first is None:
+            self._first = threading.Thread(target=self._find_all, daemon=True)
+            self._first.start()
 
     def facts(self) -> dict[str, object]:
         """What is known now; the first call waits for the answers, at most 20 s."""
-        self._first.join(_LIMIT)
+        self.begin()
+        if self._first:
+            self._first.join(_LIMIT)
         if self._steady() - self._asked > _REFRESH:
             self._asked = self._steady()
             threading.Thread(target=self._find_code, daemon=True).start()

@@ -102,7 +102,7 @@ class Starter:
         try:
             keeper = self._nursery.keeper()
         except OSError as error:
-            return self._refuse(idea.id, f"no process can be started: {error.strerror}", wait=5.0)
+            return self._refuse(idea.id, f"no process can be started: {error.strerror or error}", wait=5.0)
         preparing = _Preparing(start, token, keeper)
         self._attempts.preparing(token)
         self._preparing[token] = preparing

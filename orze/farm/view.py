@@ -12,11 +12,13 @@ class SlotView:
     Attributes:
         card: the card it is on (a CPU slot: its own name); one idea never gets two slots of one card.
         busy: why nothing may start on it now; empty where something may.
+        lost: its card is out of use, and not only busy: nothing waits for it.
     """
 
     name: str
     card: str
     busy: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

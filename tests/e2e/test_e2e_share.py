@@ -95,7 +95,7 @@ def test_cleanup_removes_the_patterns_from_ended_ideas_but_for_the_best_and_runs
         return {path.relative_to(farm.results).parts[0] for path in farm.results.glob("idea-*/attempts/*/model.bin")}
 
     farm.wait(lambda: farm.flagged("up") and bins() == {"idea-002", "idea-004"}, "the cleaning")
-    assert farm.flagged("tidied")
+    farm.wait(lambda: farm.flagged("tidied"), "the script")
     assert not list(farm.results.glob("idea-001/attempts/*/deep/er/a.tmp"))
     assert not (farm.results / "idea-001" / "model.bin").is_symlink()
     assert (farm.results / "idea-001" / "kept.txt").read_text() == "x"

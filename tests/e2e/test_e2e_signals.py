@@ -73,7 +73,7 @@ def test_stop_attempts_stops_and_requeues_what_runs_on_this_host_without_a_daemo
     assert "idea-001" in said
     assert "idea-002" in said
     assert farm.kinds("idea-001") == farm.kinds("idea-002") == ["CLAIM", "REQUEUE"]
-    assert not farm.processes()
+    farm.wait(lambda: not farm.processes(), "the end of all")
 
 
 def test_a_hangup_of_its_terminal_ends_the_daemon_and_leaves_the_attempts_running(farm):

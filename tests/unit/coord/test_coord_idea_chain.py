@@ -257,9 +257,15 @@ def test_failures_are_counted_by_cause_and_those_of_the_machine_are_not():
 def test_a_retry_forgives_by_cause_but_counts_all_failures():
     told = Story()
     fold = told.tell(claim(), fail(cause=Cause.SCRIPT), retry)
-    assert (fold.by_cause, fold.failures, fold.afresh_after) == ({}, 1, 1)
+    assert (fold.by_cause, fold.failures, fold.afresh_after) == ({}, 1, 0)
     told.tell(claim("v"), fail("v", cause=Cause.SCRIPT))
     assert (fold.by_cause, fold.failures, fold.attempt) == ({"script": 1}, 2, 2)
+
+
+def test_only_an_idea_that_succeeded_begins_afresh_when_it_is_retried():
+    told = Story()
+    fold = told.tell(claim(), fail(final=True), retry, claim("v"), own(DONE, "v", metrics={}), retry)
+    assert (fold.attempt, fold.afresh_after) == (2, 2)
 
 
 def test_an_owner_that_fell_silent_may_be_a_zombie_and_one_that_was_seen_gone_is_none():

@@ -43,7 +43,13 @@ def launches(view: View) -> list[tuple[str, str]]:
         pytest.param(slots("0", "1", busy={"0": "runs x"}), ready("a"), [("a", "1")], id="a busy slot"),
         pytest.param(slots("0", busy={"0": "unknown"}), ready("a"), [], id="all busy"),
         pytest.param(slots("0", "1", "2"), ready("a:2", "b"), [("a", "0 1"), ("b", "2")], id="two cards"),
-        pytest.param(slots("0"), ready("a:2", "b"), [], id="the others wait with the first for its cards"),
+        pytest.param(
+            slots("0", "1", busy={"1": "runs x"}),
+            ready("a:2", "b"),
+            [],
+            id="the others wait with the first for its cards",
+        ),
+        pytest.param(slots("0"), ready("a:2", "b"), [("b", "0")], id="nobody waits for cards there are not"),
         pytest.param(slots("0", "1"), ready("a", "b:2", "c"), [("a", "0")], id="those behind it wait too"),
         pytest.param(
             slots("0#0", "0#1", "1#0"),
@@ -65,6 +71,12 @@ def launches(view: View) -> list[tuple[str, str]]:
 )
 def test_free_slots_take_the_first_ideas(free, candidates, expected):
     assert launches(View(slots=free, ready=candidates, leads=True, leader="me")) == expected
+
+
+@pytest.mark.parametrize(("lost", "expected"), [(False, []), (True, [("b", "1")])])
+def test_an_idea_waits_for_cards_that_are_busy_and_not_for_those_that_are_lost(lost: bool, expected):
+    two = (SlotView("0", "0", "runs x", lost), SlotView("1", "1"))
+    assert launches(View(slots=two, ready=ready("a:2", "b"), leads=True, leader="me")) == expected
 
 
 def test_a_paused_host_starts_nothing_and_does_the_rest():
@@ -140,7 +152,9 @@ def test_office_then_the_dead_then_launches():
 
 slot_views = st.builds(
     lambda used, cards: tuple(
-        SlotView(f"{card}#{k}", str(card), "busy" if (card, k) in used else "")
+        SlotView(
+            f"{card}#{k}", str(card), "busy" if (card, k) in used else "", (card, k) in used and card > 2
+        )
         for card, count in enumerate(cards)
         for k in range(count)
     ),
@@ -196,7 +210,8 @@ def test_urgency_is_kept_whatever_the_turn(view):
 @given(views.map(lambda view: View(slots=view.slots, ready=view.ready, farm_slots=view.farm_slots)))
 def test_without_a_turn_the_order_is_exactly_the_queue_s(view):
     made = [one.idea_id for one in decide(view) if isinstance(one, Launch)]
-    assert made == [candidate.idea_id for candidate in view.ready][: len(made)]
+    working = len({slot.card for slot in view.slots if not slot.lost})
+    assert made == [candidate.idea_id for candidate in view.ready if candidate.cards <= working][: len(made)]
 
 
 @given(views)

@@ -76,16 +76,23 @@ class Farm:
         return sorted(((int(start), int(end)) for start, end in rows), key=lambda row: row[1])
 
     @contextmanager
-    def daemon(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    def daemon(
+        self, *flags: str, environment: dict[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """`python farm.py` while the block runs; what it says is in `daemon.log`."""
         with (self.home / "daemon.log").open("ab") as log:
             argv = [sys.executable, str(FARM), *flags]
-            process = subprocess.Popen(argv, cwd=self.home, env=self.environment, stdout=log, stderr=log)
+            given = environment or self.environment
+            process = subprocess.Popen(argv, cwd=self.home, env=given, stdout=log, stderr=log)
         try:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
+
+    def release(self) -> None:
+        """Make the file that trainings which wait are waiting for."""
+        self._stamps.touch()
 
     def settled(self) -> int:
         """How many ideas have their metrics, which is the last thing that an attempt shows."""
@@ -115,8 +122,10 @@ def scratch_farm(ideas: int) -> Iterator[Farm]:
 
 
 def run(argv: list[str], environment: dict[str, str] | None = None) -> None:
-    """Start a process with the least that can be done, and reap it."""
-    pid = os.posix_spawn(argv[0], argv, environment if environment is not None else dict(os.environ))
+    """Start a process with the least that can be done, and reap it; what it prints is thrown away."""
+    silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    environment = dict(os.environ) if environment is None else environment
+    pid = os.posix_spawn(argv[0], argv, environment, file_actions=silent)
     _, status = os.waitpid(pid, 0)
     if status:
         raise SystemExit(f"{argv} failed with wait status {status}")

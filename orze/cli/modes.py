@@ -98,6 +98,7 @@ def _stop_attempts(daemon: Daemon) -> int:
 
 def _serve(daemon: Daemon, settings: Settings, console: Console, *, once: bool) -> int:
     members = daemon.members
+    members.launcher.check()
     members.events.listen_to_signals()
     members.watch_files()
     daemon.begin()

@@ -13,6 +13,7 @@ import random
 import signal
 from collections.abc import Callable, Mapping
 
+from orze.core.errors import OrzeError
 from orze.core.identity import lives
 from orze.core.states import State
 from orze.farm.assembly import Assembly
@@ -239,7 +240,7 @@ class Daemon:
         return View(
             slots=tuple(slot for slot in slots if not (self._once and slot.name in self._served)),
             ready=ready,
-            paused=self._paused(),
+            paused=self._disk_is_low() or (self._cannot_start() if ready else ""),
             # it spreads hosts over the queue, it guards nothing
             turn=random.randrange(1 << 30) if len(m.attempts.daemons) > 1 else 0,  # noqa: S311
             farm_slots=self.show.farm_slots(),
@@ -256,13 +257,26 @@ class Daemon:
             taken |= dict.fromkeys(attempt.slots, attempt.idea_id)
         return taken
 
-    def _paused(self) -> str:
+    def _disk_is_low(self) -> str:
         limit = self._context.settings.min_disk_gb
-        free = disk_free(self._context.paths.results) / _GB if limit else 0.0
-        text = f"launches pause: {free:.1f} GB free in results, min_disk_gb is {limit:g}"
-        low = bool(limit) and free < limit
-        self.members.problems.show("disk", [text] if low else [])
-        return text if low else ""
+        try:
+            free = disk_free(self._context.paths.results) / _GB if limit else 0.0
+            found = f"{free:.1f} GB free in results, min_disk_gb is {limit:g}" if free < limit else ""
+        except OSError as error:
+            found = f"the space that is free in results cannot be read: {error.strerror}"
+        return self._pause_for("disk", found)
+
+    def _cannot_start(self) -> str:
+        """Something that every idea needs is not there: better to wait for it than to fail them all."""
+        try:
+            self.members.launcher.check()
+            return self._pause_for("settings", "")
+        except OrzeError as error:
+            return self._pause_for("settings", str(error))
+
+    def _pause_for(self, source: str, why: str) -> str:
+        self.members.problems.show(source, [f"launches pause: {why}"] if why else [])
+        return why
 
     # ---- act
 

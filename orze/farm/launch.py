@@ -15,7 +15,7 @@ import yaml
 from orze.config.locate import python_command, python_environment
 from orze.config.schema import Settings
 from orze.coord.idea_chain import IdeaFold
-from orze.core.errors import OrzeError
+from orze.core.errors import ConfigError, OrzeError
 from orze.gpu.slots import Slot, environment
 from orze.ideas.model import Idea, IdeaError
 from orze.ideas.parse import deep_merge, load_config
@@ -119,6 +119,21 @@ class Launcher:
     def python(self) -> list[str]:
         """The interpreter of the scripts."""
         return self._python
+
+    def check(self) -> None:
+        """Make sure that the files are there without which no idea can start.
+
+        Raises:
+            BadBase: the base configuration cannot be read as one.
+            ConfigError: a script is not there.
+        """
+        self._read_base()
+        s = self._settings
+        scripts = {"train_script": s.train_script, "pre_script": s.pre_script, "eval_script": s.eval_script}
+        scripts |= {f"post_scripts ({post.name})": post.script for post in s.post_scripts}
+        missing = {key: path for key, path in scripts.items() if path and not os.path.isfile(path)}
+        if missing:
+            raise ConfigError([f"{key}: there is no file {path}" for key, path in missing.items()])
 
     def config(self, start: Start) -> Merged:
         """idea.yaml: what really runs.

@@ -54,6 +54,27 @@ def test_wrong_usage_ends_with_2_and_one_sentence(farm):
     assert "not allowed with argument" in farm.run("--once", "--dry-run", status=2)
 
 
+def test_what_no_idea_can_start_without_is_told_at_the_start_and_pauses_launches_later(farm):
+    base = farm.home / "configs" / "base.yaml"
+    farm.write(idea(1, "wait('go')\nmetrics()"), idea(2))
+    assert "train_script: there is no file" in farm.run("--once", "--train-script", "no.py", status=2)
+    assert "base.yaml: No such file" in farm.run("--once", "--base-config", "no/base.yaml", status=2)
+    base.write_text("- a list\n")
+    assert "base.yaml" in farm.run("--once", status=2)
+    assert not farm.starts()
+    base.write_text("a: mapping\n")
+    farm.start()
+    farm.wait(farm.starts, "the start")
+    base.write_text("half: [\n")
+    farm.flag("go")
+    farm.wait(lambda: "launches pause: " in farm.problems() and "base.yaml" in farm.problems(), "the pause")
+    assert len(farm.starts()) == 1
+    base.write_text("a: mapping\n")
+    farm.append("\n")
+    farm.wait_states(COMPLETED=2)
+    assert farm.problems() == ""
+
+
 def test_flags_override_the_settings_and_their_paths_are_relative_to_the_working_directory(farm):
     farm.configure(train_script="no.py", ideas_file="no.md", base_config="no.yaml", results_dir="no", timeout=9)
     project = farm.home / "settings"

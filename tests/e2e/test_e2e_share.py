@@ -10,7 +10,7 @@ from farmhouse import SHORT_LEASE, idea
 
 
 def test_the_loop_survives_a_vanished_results_directory_and_runs_everything_again(make_farm):
-    farm = make_farm(poll=0.5, grace=0.2, lease=SHORT_LEASE)
+    farm = make_farm(poll=0.5, grace=0.2, lease=SHORT_LEASE, min_disk_gb=0.001)
     farm.write(idea(1), idea(2, "touch('up')\nwait('go')\nmetrics()"))
     farm.start()
     farm.wait(lambda: farm.flagged("up"), "the second")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,10 +15,12 @@ from orze.ideas.parse import IdeaError, parse
 from orze.ideas.scan import Section
 from orze.ideas.source import IdeasSource, Quarantine, StaleSection
 
+_LOG = logging.getLogger("orze")
 SETTLING = 1.0  # seconds for which a file must be unchanged before its last section is taken as whole
 _BUDGET = 0.5  # seconds of one cycle that may go into reading new sections
 _BATCH = 5000  # sections that go into the journal in one cycle
 _CHUNK = 256  # sections that are read with one opening of the file
+_LOGGED = 20  # lines about bad sections at a time; the report has more of them
 
 
 class Intake:
@@ -36,6 +39,7 @@ class Intake:
         self._scanned: list[Quarantine] = []
         self._bad: dict[str, Quarantine] = {}
         self._refused: set[str] = set()
+        self._logged: set[tuple[str | None, str]] = set()
         self._present: dict[str, str] = {}
         self._changed: set[str] = set()
         self._complete = False
@@ -82,6 +86,7 @@ class Intake:
             for section, text in self._source.texts(chunk):
                 if text is not None:  # else it changed under the reading: its next version is on its way
                     self._take(section, text)
+        self._log_bad()
         return True
 
     def state(self) -> tuple[Any, ...] | None:
@@ -176,6 +181,13 @@ class Intake:
     def _quarantine(self, idea_id: str, line: int, reason: str) -> None:
         self._bad[idea_id] = Quarantine(idea_id, self._name, line, reason)
         self._queue.set_bad(idea_id, f"{self._name}:{line}: {reason}")
+
+    def _log_bad(self) -> None:
+        """Tell once what cannot be accepted."""
+        bad = {(one.id, one.reason): one for one in self.quarantined}
+        for one in [bad[key] for key in bad if key not in self._logged][:_LOGGED]:
+            _LOG.warning("%s:%d: %s", one.path, one.line, one.reason)
+        self._logged = set(bad)
 
     def _refuse(self, problems: Iterable[Quarantine]) -> None:
         """Take in which ids the settled file has only in sections that the scan found at fault."""

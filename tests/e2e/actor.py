@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import time
+import traceback  # noqa: F401 - for the scripts of the ideas
 
 HISTORY, FLAGS, LOCKS = "history.jsonl", "flags", "locks"
 env = os.environ
@@ -40,7 +41,12 @@ def touch(name):
 def wait(name):
     """Go on when the test raises this flag."""
     while not os.path.exists(f"{FLAGS}/{name}"):
-        select.select([], [], [], 0.01)
+        pause(0.01)
+
+
+def pause(seconds):
+    """Let time pass, as a training does."""
+    select.select([], [], [], seconds)
 
 
 def rest():

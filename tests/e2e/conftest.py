@@ -1,4 +1,4 @@
-"""Farms for tests: each is killed and held against the promises of docs/protocol.md when its test has ended."""
+"""Farms for tests: each is killed and held against docs/protocol.md when its test has ended."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import select
@@ -18,10 +19,10 @@ from typing import Any
 import pytest
 
 from orze.coord.idea_chain import CLAIM, DONE, FAIL, LOST, REQUEUE, RETRY, IdeaFold
-from orze.coord.record import decode, digest, new_record
+from orze.coord.record import decode, digest
+from orze.coord.requests import submit
 from orze.core.clock import SystemClock
 from orze.core.files import RealFiles
-from orze.coord.requests import submit
 
 ROOT = Path(__file__).resolve().parents[2]
 FARM = ROOT / "farm.py"
@@ -47,8 +48,8 @@ def idea(number: int, train: str = "", *, title: str = "", config: str = "", **m
         for name, text in roles.items()
         if text
     )
-    heading = f"## idea-{number:03d}: {title or f'Number {number}'}"
-    return f"{heading}\n{fields}\n```yaml\nnumber: {number}\n{config and config.rstrip() + chr(10)}{blocks}```\n\n"
+    yaml = f"number: {number}\n" + (f"{config.rstrip()}\n" if config else "") + blocks
+    return f"## idea-{number:03d}: {title or f'Number {number}'}\n{fields}\n```yaml\n{yaml}```\n\n"
 
 
 ELSEWHERE = idea(9999, title="For another host", Hosts="elsewhere")
@@ -111,9 +112,8 @@ class Farm:
 
     def ask(self, kind: str, idea_id: str) -> None:
         """Leave a request for whoever leads."""
-        submit(
-            RealFiles(), str(self.results / ".orze" / "requests"), SystemClock(), kind=kind, idea_id=idea_id, by="test"
-        )
+        requests = str(self.results / ".orze" / "requests")
+        submit(RealFiles(), requests, SystemClock(), kind=kind, idea_id=idea_id, by="test")
 
     # ---- processes
 
@@ -155,9 +155,8 @@ class Farm:
         """The environment of a daemon; each machine has a temporary directory, and slot locks, of its own."""
         temporary = self.home / "tmp" / (on.name if on else "here")
         temporary.mkdir(exist_ok=True)
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("CUDA_", "ORZE_", "WANDB_"))
-        }
+        foreign = ("CUDA_", "ORZE_", "WANDB_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return {**kept, "TMPDIR": str(temporary), **extra}
 
     def processes(self, program: str = "") -> list[int]:
@@ -187,7 +186,7 @@ class Farm:
         """Wait until something has happened; a daemon that ends unexpectedly ends the wait."""
         until = time.monotonic() + deadline
         while not happened():
-            assert time.monotonic() < until, f"{what or 'it'} did not happen in {deadline:g} s\n{self.story()}"
+            assert time.monotonic() < until, f"not within {deadline:g} s: {what}\n{self.story()}"
             for daemon in self.daemons:
                 assert daemon.process.poll() in daemon.may_end, f"a daemon ended\n{self.story()}"
             select.select([], [], [], _TICK)
@@ -306,7 +305,8 @@ class Farm:
                 assert record["metrics"]["by"] == record["directory"], f"{idea_id}: another's metrics"
         begun = [event["attempt"] for event in self.starts(idea_id)]
         assert len(set(begun)) == len(begun), f"{idea_id}: one attempt trained twice\n{self.story()}"
-        assert idea_id in self.removed or set(begun) <= claimed.keys(), f"{idea_id} ran without a claim\n{self.story()}"
+        unclaimed = set(begun) - claimed.keys()
+        assert idea_id in self.removed or not unclaimed, f"{idea_id} ran without a claim\n{self.story()}"
 
 
 class Daemon:
@@ -317,12 +317,18 @@ class Daemon:
     """
 
     def __init__(
-        self, farm: Farm, command: Sequence[str], on: Machine | None, terminal: int | None, env: Mapping[str, str]
+        self,
+        farm: Farm,
+        command: Sequence[str],
+        on: Machine | None,
+        terminal: int | None,
+        env: Mapping[str, str],
     ) -> None:
         self.command = command
         self._on = on
         self._log = farm.home / f"daemon-{len(farm.daemons)}.log"
         self.may_end: set[int | None] = {None, 0} if "--once" in command else {None}
+        become = functools.partial(os.login_tty, terminal) if terminal is not None else None
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 on.command(command, farm.home) if on else command,
@@ -332,7 +338,7 @@ class Daemon:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=terminal is None,
-                preexec_fn=(lambda: os.login_tty(terminal)) if terminal is not None else None,
+                preexec_fn=become,  # noqa: PLW1509 - no threads here
             )
 
     @property

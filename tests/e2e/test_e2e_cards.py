@@ -80,9 +80,7 @@ def test_a_card_whose_memory_has_not_dropped_yet_gets_no_work_behind_an_attempt(
 
 def test_an_idea_that_needs_two_cards_waits_for_both_and_is_not_overtaken_by_smaller_ones(farm):
     fake = FakeNvml(farm.home, cards=2)
-    farm.write(
-        idea(1, SEEN, Priority="critical"), idea(2, "metrics(seen=env['CUDA_VISIBLE_DEVICES'])", GPUs="2"), idea(3)
-    )
+    farm.write(idea(1, SEEN, Priority="critical"), idea(2, SEEN, GPUs="2"), idea(3))
     farm.start(gpus="0,1", **fake.env)
     farm.wait_states(TRAINING=1, QUEUED=2)
     farm.flag("go")
@@ -121,7 +119,7 @@ def test_gpus_are_chosen_by_index_and_uuid_within_cuda_visible_devices_and_mig_i
     assert 'GPU 2 is hidden by CUDA_VISIBLE_DEVICES="1"' in said
 
 
-def test_gpu_mem_threshold_decides_how_much_may_be_in_use_and_hosts_overrides_hold_on_their_hosts_alone(make_farm):
+def test_gpu_mem_threshold_says_how_much_may_be_in_use_and_overrides_hold_on_their_hosts_alone(make_farm):
     farm = make_farm(
         gpu_mem_threshold=40000,
         python="/no/such/python",
@@ -134,15 +132,18 @@ def test_gpu_mem_threshold_decides_how_much_may_be_in_use_and_hosts_overrides_ho
     fake = FakeNvml(farm.home, cards=2)
     fake.set(1, used_mib=30000)
     farm.write(idea(1, "metrics(a=env['A'], b=env['B'], seen=env['CUDA_VISIBLE_DEVICES'])"))
-    said = farm.run("--once", gpus=None, **fake.env)
+    daemon = farm.start(gpus=None, **fake.env)
+    farm.wait_states(COMPLETED=1)
     metrics = farm.last("idea-001")["metrics"]
     assert (metrics["a"], metrics["b"], metrics["seen"]) == ("farm", "host", "1")
-    assert "slots 1#0, 1#1;" in said
+    assert "slots 1#0, 1#1;" in daemon.output
 
 
 def test_without_a_driver_one_cpu_slot_is_used_and_one_line_says_so(farm):
     fake = FakeNvml(farm.home, cards=0)
     fake.driver(fault=9)
     farm.write(idea(1, "metrics(seen=env['CUDA_VISIBLE_DEVICES'])"))
-    assert "no NVIDIA driver: one CPU slot is used" in farm.run("--once", gpus=None, **fake.env)
+    daemon = farm.start(gpus=None, **fake.env)
+    farm.wait_states(COMPLETED=1)
+    assert "no NVIDIA driver: one CPU slot is used" in daemon.output
     assert farm.last("idea-001")["metrics"]["seen"] == ""

@@ -12,14 +12,18 @@ from orze.core.states import Cause
 # What the script does -> the cause, and what the error says.
 ENDS = {
     "raises": ("raise ValueError('bad | <b>`shape`')", Cause.EXCEPTION, "ValueError: bad | <b>`shape`"),
-    "exits with a code": ("print('no data')\nsys.stdout.flush()\nos._exit(3)", Cause.EXIT_CODE, "exit code 3: no data"),
+    "exits with a code": (
+        "print('no data', flush=True)\nos._exit(3)",
+        Cause.EXIT_CODE,
+        "code 3: no data",
+    ),
     "is killed": ("os.kill(os.getpid(), signal.SIGKILL)", Cause.SIGNAL, "SIGKILL"),
     "says that it failed": ("metrics('FAILED', error='no such split')", Cause.SCRIPT, "no such split"),
-    "fails and says why": ("metrics('FAILED', error='no such split')\nos._exit(1)", Cause.SCRIPT, "no such split"),
+    "fails and says why": ("metrics('FAILED', error='no split')\nos._exit(1)", Cause.SCRIPT, "no split"),
     "takes too long": ("rest()", Cause.TIMEOUT, "time limit of 1 s"),
-    "takes too long and is deaf": ("ignore_term()\nleave_children()\nrest()", Cause.TIMEOUT, "time limit of 1 s"),
+    "takes too long and is deaf": ("ignore_term()\nleave_children()\nrest()", Cause.TIMEOUT, "limit of 1 s"),
     "shows no progress": ("print('up', flush=True)\nrest()", Cause.STALL, "grew for 2 s"),
-    "needs too much of the card": ("raise RuntimeError('CUDA out of memory. Tried')", Cause.CUDA_OOM, "CUDA out of"),
+    "needs too much of the card": ("raise RuntimeError('CUDA out of memory')", Cause.CUDA_OOM, "CUDA out of"),
     "needs too much of the host": ("raise MemoryError", Cause.HOST_OOM, "MemoryError"),
     "meets a full disk": ("raise OSError(28, 'No space left on device')", Cause.DISK_FULL, "No space left"),
     "writes no metrics": ("pass", Cause.NO_METRICS, "write <--results-dir>/<--idea-id>/metrics.json"),
@@ -28,20 +32,20 @@ ENDS = {
         Cause.METRICS_MISPLACED,
         "--results-dir",
     ),
-    "writes half a file": ("write('metrics.json', '{\"status\":')", Cause.METRICS_NOT_JSON, "metrics.json:1:"),
+    "writes half a file": ("write('metrics.json', '{\"status\":')", Cause.METRICS_NOT_JSON, "json:1:"),
     "writes a list": ("write('metrics.json', '[1]')", Cause.METRICS_NOT_OBJECT, "holds a list"),
     "writes a novel": ("metrics(text='x' * (1 << 21))", Cause.METRICS_TOO_LARGE, "larger than 1 MiB"),
-    "links to a file": ("os.symlink('/etc/passwd', f'{out}/metrics.json')", Cause.METRICS_NOT_FILE, "is a link"),
+    "links to a file": ("os.symlink('/etc/fstab', f'{out}/metrics.json')", Cause.METRICS_NOT_FILE, "a link"),
     "invents a status": ("metrics('GREAT', val_accuracy=1.0)", Cause.METRICS_BAD_STATUS, '"GREAT"'),
-    "diverges": ("metrics(val_loss=float('nan'))", Cause.METRICS_NOT_FINITE, "val_loss in metrics.json is nan"),
+    "diverges": ("metrics(val_loss=float('nan'))", Cause.METRICS_NOT_FINITE, "is nan"),
 }
 # What goes well all the same.
 WELL = {
-    "handles an exception": "try: 1 / 0\nexcept ZeroDivisionError: import traceback; traceback.print_exc()\nmetrics()",
+    "handles an exception": "try: 1 / 0\nexcept ArithmeticError: traceback.print_exc()\nmetrics()",
     "speaks of memory": "print('CUDA out of memory, trying a smaller batch', flush=True)\nmetrics()",
     "leaves deaf children": "leave_children()\nmetrics()",
     "writes eval.json": "write('eval.json', json.dumps({'metrics': {'val_loss': 0.25}}))",
-    "prints all the time": "for _ in range(24): print('on', flush=True); select.select([], [], [], 0.1)\nmetrics()",
+    "prints all the time": "for _ in range(24): print('on', flush=True); pause(0.1)\nmetrics()",
     "prints what is not text": "os.write(1, bytes(range(256)) * 100)\nmetrics()",
 }
 NUMBERS = {name: f"idea-{number:03d}" for number, name in enumerate([*ENDS, *WELL], 1)}
@@ -50,7 +54,8 @@ NUMBERS = {name: f"idea-{number:03d}" for number, name in enumerate([*ENDS, *WEL
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     """A farm in which everything has ended."""
-    farm = Farm(tmp_path_factory.mktemp("causes") / "project", grace=0.2, stall_minutes=2 / 60, lease=SHORT_LEASE)
+    home = tmp_path_factory.mktemp("causes") / "project"
+    farm = Farm(home, grace=0.2, stall_minutes=2 / 60, lease=SHORT_LEASE)
     limits = {"takes too long": "1s", "takes too long and is deaf": "1s"}
     scripts = {name: script for name, (script, _, _) in ENDS.items()} | WELL
     farm.write(
@@ -91,8 +96,9 @@ def test_a_deaf_script_gets_one_term_and_is_killed_after_the_grace(ended):
 
 def test_nothing_of_an_ended_attempt_is_left(ended):
     assert not ended.processes("train_idea.py")
-    assert not list((ended.results / ".orze" / "doors").iterdir())
-    assert {path.name.partition(".")[0] for path in (ended.results / ".orze" / "heartbeats").iterdir()} == {"daemon"}
+    inside = ended.results / ".orze"
+    assert not list((inside / "doors").iterdir())
+    assert {path.name.partition(".")[0] for path in (inside / "heartbeats").iterdir()} == {"daemon"}
 
 
 def test_status_json_tells_every_failure_with_its_cause_and_what_to_do(ended):

@@ -11,7 +11,7 @@ from orze.ideas.inbox import enqueue, inbox_of
 def test_a_bad_section_is_quarantined_with_its_line_and_runs_once_it_is_corrected_while_the_others_run(farm):
     bad = idea(2).replace("number: 2", "number: [2")
     farm.write(idea(1), bad, idea(3, Priority="urgent"), idea(4), idea(4, title="Another"), idea(5))
-    farm.start()
+    daemon = farm.start()
     farm.wait_states(COMPLETED=3, QUARANTINED=2)
     told = {row["where"]: row for row in farm.status()["quarantined"]}
     lines = farm.ideas.read_text().splitlines()
@@ -24,6 +24,7 @@ def test_a_bad_section_is_quarantined_with_its_line_and_runs_once_it_is_correcte
     assert double_line in places
     assert any(abs(line - yaml_line) <= 1 for line in places)
     assert f"ideas.md:{priority_line}" in farm.report()
+    assert daemon.output.count(f"ideas.md:{priority_line}: Priority: 'urgent' is none of") == 1
     assert {"idea-001", "idea-004", "idea-005"} == {event["idea"] for event in farm.starts()}
     farm.write(idea(1), idea(2), idea(3, Priority="high"), idea(4), idea(5))
     farm.wait_states(COMPLETED=5)
@@ -96,8 +97,10 @@ def test_hostile_ideas_neither_run_commands_nor_write_outside_the_results(farm):
         idea(3, After="../../etc/passwd"),
         idea(4, Parent="idea-../../x"),
         "## idea-../../../tmp/pwned: Escape\n\n```yaml\na: 1\n```\n\n",
-        "## idea-005: Bomb\n\n```yaml\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]\n"
-                                                   for n in range(9)) + "```\n\n",
+        idea(
+            5,
+            config="\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]" for n in range(9)),
+        ),
     )
     farm.start()
     farm.wait_states(COMPLETED=1, QUARANTINED=4)

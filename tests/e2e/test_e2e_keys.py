@@ -8,14 +8,12 @@ from orze.config.schema import known_keys
 
 _PATHS = "test_paths_in_the_settings_are_relative_to_them_and_python_names_the_interpreter"
 _COMMAND = "test_a_training_gets_its_command_snapshots_and_environment_as_the_contract_says"
-_RETRY = "test_failures_are_retried_by_cause_and_an_idea_that_fails_too_often_is_skipped_with_all_that_waits_for_it"
+_RETRY = "test_failures_are_retried_by_cause_and_who_fails_too_often_is_skipped_with_its_waiters"
 _LIMIT = "test_an_idea_with_its_own_time_limit_ignores_that_of_the_farm"
 _DEAF = "test_a_deaf_script_gets_one_term_and_is_killed_after_the_grace"
 _STALL = "test_a_stall_is_measured_between_looks_so_that_a_busy_script_outlives_a_short_limit"
-_REMOVED = (
-    "test_removing_the_directory_of_an_ended_idea_has_it_run_again_and_that_of_a_running_one_ends_it_first"
-)
-_HOSTS = "test_gpu_mem_threshold_decides_how_much_may_be_in_use_and_hosts_overrides_hold_on_their_hosts_alone"
+_REMOVED = "test_an_idea_whose_directory_is_removed_runs_again_and_what_still_runs_of_it_is_ended"
+_HOSTS = "test_gpu_mem_threshold_says_how_much_may_be_in_use_and_overrides_hold_on_their_hosts_alone"
 _SHARED = "test_our_own_attempts_do_not_make_a_card_busy_and_two_share_it_with_slots_per_gpu_2"
 _DISK = "test_a_low_disk_pauses_launches_and_nothing_else"
 _LEADER = "test_when_the_leader_dies_the_other_host_leads_after_the_lease_and_the_reports_go_on"
@@ -23,13 +21,13 @@ _DEAD = "test_what_a_dead_host_ran_is_run_again_once_by_the_other_after_the_leas
 _FENCE = "test_an_attempt_whose_heartbeat_is_taken_away_ends_itself_and_is_run_again"
 _DOORS = "test_with_doors_false_a_script_may_ignore_results_dir_and_the_farm_is_marked_as_unfenced"
 _PRE = "test_pre_script_runs_before_each_training_and_its_failure_is_a_cause_of_its_own"
-_EVAL = "test_evaluation_and_post_scripts_run_behind_the_training_on_its_card_and_their_faults_are_shown"
+_EVAL = "test_evaluation_and_post_scripts_run_on_the_card_of_the_training_and_their_faults_are_shown"
 _CLEANUP = "test_cleanup_removes_the_patterns_from_ended_ideas_but_for_the_best_and_runs_its_script"
 _EIGHT = "test_eight_ideas_run_to_the_end_and_report_and_status_tell_of_them"
 
 SHOWN_BY = {
-    "train_script": _PATHS, "ideas_file": _PATHS, "base_config": _PATHS, "results_dir": _PATHS, "python": _PATHS,
-    "launch": _COMMAND, "train_extra_args": _COMMAND, "train_extra_env": _COMMAND,
+    "train_script": _PATHS, "ideas_file": _PATHS, "base_config": _PATHS, "results_dir": _PATHS,
+    "python": _PATHS, "launch": _COMMAND, "train_extra_args": _COMMAND, "train_extra_env": _COMMAND,
     "timeout": _LIMIT, "grace": _DEAF, "stall_minutes": _STALL, "max_idea_failures": _RETRY, "retry": _RETRY,
     "poll": _REMOVED, "gpu_mem_threshold": _HOSTS, "slots_per_gpu": _SHARED, "min_disk_gb": _DISK,
     "orphan_timeout_hours": _LEADER, "lease": _DEAD, "lease.heartbeat": _FENCE, "lease.fence": _FENCE,
@@ -38,8 +36,8 @@ SHOWN_BY = {
     "eval_script": _EVAL, "eval_args": _EVAL, "eval_timeout": _EVAL, "eval_output": _EVAL,
     "post_scripts": _EVAL, "post_scripts[].name": _EVAL, "post_scripts[].script": _EVAL,
     "post_scripts[].args": _EVAL, "post_scripts[].timeout": _EVAL, "post_scripts[].output": _EVAL,
-    "cleanup": _CLEANUP, "cleanup.patterns": _CLEANUP, "cleanup.script": _CLEANUP, "cleanup.interval": _CLEANUP,
-    "cleanup.timeout": _CLEANUP,
+    "cleanup": _CLEANUP, "cleanup.patterns": _CLEANUP, "cleanup.script": _CLEANUP,
+    "cleanup.interval": _CLEANUP, "cleanup.timeout": _CLEANUP,
     "report": _EIGHT, "report.title": _EIGHT, "report.primary_metric": _EIGHT, "report.sort": _PATHS,
     "report.columns": _EVAL, "report.columns[].key": _EVAL, "report.columns[].label": _EVAL,
     "report.columns[].fmt": _EVAL, "report.columns[].source": _EVAL,
@@ -60,4 +58,5 @@ def test_every_test_that_shows_a_key_is_there_and_sets_it():
             bodies[part.partition("(")[0]] = text
     for key, test in SHOWN_BY.items():
         assert test in bodies, f"{key}: {test}"
-        assert key.rpartition(".")[2].removesuffix("[]") in bodies[test], f"{key} is not in the file of {test}"
+        name = key.rpartition(".")[2].removesuffix("[]")
+        assert name in bodies[test], f"{key} is not in the file of {test}"

@@ -17,13 +17,15 @@ def test_once_runs_one_idea_on_each_slot_and_ends_with_0(farm):
     assert "2 ended well, 0 failed" in said
     assert farm.states() == {"QUEUED": 1, "COMPLETED": 2}
     assert "idea-001" in farm.report()
+    assert b"<svg" in (farm.results / "progress.svg").read_bytes()
     assert "time limit of a training: 3600 s (the default" in said
 
 
-def test_once_ends_with_1_where_an_attempt_failed_and_with_0_where_there_was_nothing_to_do(farm):
-    assert "0 ended well, 0 failed" in farm.run("--once")
+def test_once_ends_with_1_where_an_attempt_failed_even_if_it_is_to_be_retried(make_farm):
+    farm = make_farm(retry={"exception": 1})
     farm.write(idea(1, "raise ValueError"))
     assert "0 ended well, 1 failed" in farm.run("--once", status=1)
+    assert farm.states() == {"QUEUED": 1}
 
 
 def test_once_adopts_what_runs_and_leaves_its_slot_alone(farm):
@@ -41,7 +43,7 @@ def test_wrong_settings_are_told_all_at_once_with_their_lines_and_end_with_2(far
         "timeout: soon\ntrain_skript: x.py\nlease: {fence: 5}\nretry: {cuda_ooom: 1}\n"
     )
     said = farm.run("--once", status=2).splitlines()
-    assert [line.split(": ")[:2] for line in said] == [["farm.py", f"orze.yaml:{line}"] for line in (1, 2, 3, 4)]
+    assert [line.split(": ")[1] for line in said] == [f"orze.yaml:{line}" for line in (1, 2, 3, 4)]
     assert "timeout must be" in said[0]
     assert "did you mean 'train_script'?" in said[1]
     assert "3 × heartbeat ≤ fence" in said[2]
@@ -76,7 +78,7 @@ def test_what_no_idea_can_start_without_is_told_at_the_start_and_pauses_launches
 
 
 def test_flags_override_the_settings_and_their_paths_are_relative_to_the_working_directory(farm):
-    farm.configure(train_script="no.py", ideas_file="no.md", base_config="no.yaml", results_dir="no", timeout=9)
+    farm.configure(train_script="no.py", ideas_file="no.md", base_config="no.yaml", results_dir="no")
     project = farm.home / "settings"
     project.mkdir()
     (farm.home / "orze.yaml").rename(project / "farm.yaml")
@@ -146,12 +148,12 @@ def test_help_names_every_flag_and_loads_nothing_heavy():
     done = subprocess.run(
         [sys.executable, "-X", "importtime", str(FARM), "--help"], capture_output=True, text=True, check=True
     )
-    flags = "-c --config-file --gpus --timeout --poll --once --report-only --research-only --ideas-md --base-config"
-    more = "--results-dir --train-script -v --verbose --stop-attempts --dry-run"
-    assert all(flag in done.stdout for flag in f"{flags} {more}".split())
+    flags = "-c --config-file --gpus --timeout --poll --once --report-only --research-only --ideas-md "
+    flags += "--base-config --results-dir --train-script -v --verbose --stop-attempts --dry-run"
+    assert all(flag in done.stdout for flag in flags.split())
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "orze" in loaded
-    assert not loaded & {"pydantic", "yaml", "psutil", "jinja2", "watchdog", "pynvml", "matplotlib", "filelock"}
+    assert not loaded & {"pydantic", "yaml", "psutil", "jinja2", "watchdog", "pynvml", "matplotlib"}
 
 
 def test_eight_ideas_run_to_the_end_and_report_and_status_tell_of_them(make_farm):
@@ -159,14 +161,13 @@ def test_eight_ideas_run_to_the_end_and_report_and_status_tell_of_them(make_farm
     scores = [0.91, 0.97, 0.89, 0.95, 0.93, 0.96, 0.94, 0.90]
     farm.write(
         *[
-            idea(n, f"progress(step=1, val_accuracy={score})\nmetrics(val_accuracy={score}, test_accuracy=0.5)")
+            idea(n, f"progress(step=1, loss={n})\nmetrics(val_accuracy={score}, test_accuracy=0.5)")
             for n, score in enumerate(scores, 1)
         ],
         last=idea(9, title="a | b `c` <i>d</i>"),
     )
     farm.start(gpus="cpu:2")
     farm.wait_states(COMPLETED=9)
-    farm.wait(lambda: (farm.results / "progress.svg").exists(), "the picture")
     status = farm.status()
     assert [row["value"] for row in status["top_results"]] == [*sorted(scores, reverse=True), 0.5]
     assert (status["completed"], status["failed"], status["skipped"], status["queue_depth"]) == (9, 0, 0, 0)
@@ -179,8 +180,7 @@ def test_eight_ideas_run_to_the_end_and_report_and_status_tell_of_them(make_farm
     assert report.startswith("# Eight\n")
     assert "idea-002 (Number 2) with **val_accuracy 0.9700**, 0.0100 ahead of idea-006." in report, report
     assert "<i>" not in report
-    assert b"<svg" in (farm.results / "progress.svg").read_bytes()
     metrics = json.loads((farm.results / "idea-002" / "metrics.json").read_text())
     assert (metrics["status"], metrics["val_accuracy"], metrics["test_accuracy"]) == ("COMPLETED", 0.97, 0.5)
-    assert (farm.results / "idea-002" / "progress.jsonl").read_text() == '{"step": 1, "val_accuracy": 0.97}\n'
+    assert (farm.results / "idea-002" / "progress.jsonl").read_text() == '{"step": 1, "loss": 2}\n'
     assert farm.daemons[0].end() == 0

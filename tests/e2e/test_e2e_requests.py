@@ -7,9 +7,10 @@ import os
 from farmhouse import idea
 
 
-def test_stop_ends_an_attempt_at_once_after_it_could_save_and_the_idea_is_stopped_until_it_is_retried(make_farm):
+def test_stop_lets_an_attempt_save_and_the_idea_is_stopped_until_it_is_retried(make_farm):
     farm = make_farm(poll=1)
-    farm.write(idea(1, "if '1-' in attempt[:2]: on_term(lambda: save('half')); touch('up'); rest()\nmetrics()"))
+    first = "on_term(lambda: save('half')); touch('up'); rest()"
+    farm.write(idea(1, f"if attempt.startswith('1-'): {first}\nmetrics()"))
     farm.start()
     farm.wait(lambda: farm.flagged("up"), "the start")
     farm.ask("stop", "idea-001")
@@ -78,7 +79,7 @@ def test_a_vanished_idea_whose_id_was_given_to_another_comes_back_under_a_new_on
     assert titles["idea-10000"] == "First of the name"
 
 
-def test_removing_the_directory_of_an_ended_idea_has_it_run_again_and_that_of_a_running_one_ends_it_first(make_farm):
+def test_an_idea_whose_directory_is_removed_runs_again_and_what_still_runs_of_it_is_ended(make_farm):
     farm = make_farm(poll=0.5, grace=0.2, lease={"heartbeat": 0.5, "fence": 2.5, "kill": 1, "steal": 4})
     farm.write(idea(1), idea(2, "on_term(lambda: None)\ntouch('up')\nwait('go')\nmetrics()"))
     farm.start()

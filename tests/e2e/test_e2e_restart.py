@@ -38,7 +38,7 @@ def test_an_attempt_that_ends_while_no_daemon_runs_is_found_done(farm):
     assert len(farm.starts()) == 1
 
 
-def test_when_daemon_and_keepers_are_killed_their_processes_are_ended_and_each_idea_runs_once_more_at_once(make_farm):
+def test_when_daemon_and_keepers_are_killed_the_rest_is_ended_and_the_idea_runs_once_more_at_once(make_farm):
     farm = make_farm(grace=0.2)
     farm.write(idea(1, "leave_children()\nwait('go')\nmetrics()"))
     daemon = farm.start()

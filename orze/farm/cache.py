@@ -8,11 +8,13 @@ marshal is no format for what others may write.
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import marshal
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from orze.coord.journal import Journal
 from orze.farm.board import Board
@@ -33,19 +35,29 @@ def cache_path(results: str, environ: Mapping[str, str]) -> Path:
 
 def save(path: Path, *, intake: Intake, journal: Journal, board: Board) -> None:
     """Keep what was read; where that does not work, the next start takes longer."""
-    ideas = intake.state()
-    if ideas is None:
+    if not intake.is_whole:
         return
-    content = marshal.dumps((_code(), ideas, journal.state(), board.state()))
     scratch = path.with_suffix(".new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "wb") as stream:
-            stream.write(hashlib.sha256(content).digest() + content)
+            _write(stream, (_code, intake.state, journal.state, board.state))
         os.replace(scratch, path)
     except OSError as error:
         _LOG.debug("the cache cannot be written: %s", error)
+
+
+def _write(stream: BinaryIO, parts: Sequence[Callable[[], Any]]) -> None:
+    """The digest of all parts, then each of them: one at a time, since they are large."""
+    digest = hashlib.sha256()
+    stream.write(digest.digest())
+    for part in parts:
+        data = marshal.dumps(part())
+        digest.update(data)
+        stream.write(data)
+    stream.seek(0)
+    stream.write(digest.digest())
 
 
 def load(path: Path, *, intake: Intake, journal: Journal, board: Board) -> bool:
@@ -58,7 +70,8 @@ def load(path: Path, *, intake: Intake, journal: Journal, board: Board) -> bool:
     if content is None:
         return False
     try:
-        code, ideas, entries, results = marshal.loads(content)  # noqa: S302 - only what this user wrote, whole
+        parts = io.BytesIO(content)
+        code, ideas, entries, results = (marshal.load(parts) for _ in range(4))  # noqa: S302 - our own, whole
     except (ValueError, EOFError, TypeError):
         return False
     if code != _code() or not journal.holds(entries) or not intake.resume(ideas):
@@ -78,7 +91,8 @@ def _read(path: Path) -> bytes | None:
     except OSError:
         return None
     ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
-    return data[_DIGEST:] if ours and hashlib.sha256(data[_DIGEST:]).digest() == data[:_DIGEST] else None
+    content = data[_DIGEST:]
+    return content if ours and hashlib.sha256(content).digest() == data[:_DIGEST] else None
 
 
 def _code() -> bytes:

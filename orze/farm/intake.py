@@ -89,11 +89,14 @@ class Intake:
         self._log_bad()
         return True
 
-    def state(self) -> tuple[Any, ...] | None:
-        """What was read, as plain values for `resume`; None where the reading is not complete."""
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was read that the file holds, so that `state` tells of all of it."""
+        return self._source.is_whole and not self._pending
+
+    def state(self) -> tuple[Any, ...]:
+        """What was read, as plain values for `resume`."""
         source = self._source.state()
-        if source is None or self._pending or not self._complete:
-            return None
         entries = map(self._queue.get, self._present)
         ideas = [_row(entry.idea) for entry in entries if entry and entry.idea]
         bad = [(name, found.line, found.reason) for name, found in self._bad.items()]
@@ -115,7 +118,6 @@ class Intake:
             self._quarantine(idea_id, line, reason)
         self._scanned = [Quarantine(idea_id, self._name, line, reason) for idea_id, line, reason in scanned]
         self._refuse(self._scanned)
-        self._complete = True
         return True
 
     def section(self, idea: Idea) -> str | None:

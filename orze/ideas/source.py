@@ -166,10 +166,13 @@ class IdeasSource:
         except (OSError, _Unreadable):
             yield from ((section, None) for section in sections)
 
-    def state(self) -> tuple[Any, ...] | None:
-        """What was read, as plain values for `resume`; None where the file has not settled."""
-        if not self._settled or self._seen is None or self._gone:
-            return None
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file was read as it is, and it is known what is gone from it."""
+        return self._seen is not None and not self._gone
+
+    def state(self) -> tuple[Any, ...]:
+        """What was read, as plain values for `resume`."""
         return self._version.state(), self._version.whole.digest(), self._told is not None
 
     def resume(self, state: tuple[Any, ...]) -> bool:
@@ -193,8 +196,7 @@ class IdeasSource:
         self._version = version
         self._told = version.last if told else None
         self._seen = found if found.size == version.size else None
-        self._appends, self._settled = True, True
-        self._shown = [*version.problems, *filter(None, [version.last_problem()])], True
+        self._appends, self._settled, self._changed_at = True, False, self._monotonic()
         return True
 
     def verify(self) -> bool:

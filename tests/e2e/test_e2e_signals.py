@@ -77,6 +77,15 @@ def test_stop_attempts_stops_and_requeues_what_runs_on_this_host_without_a_daemo
     farm.wait(lambda: not farm.processes(), "the end of all")
 
 
+def test_stop_attempts_ends_though_a_daemon_of_this_host_starts_them_again_and_says_that_it_will(farm):
+    farm.write(idea(1, "touch('up' + attempt[0])\nwait('go')\nmetrics()"))
+    farm.start()
+    farm.wait(lambda: farm.flagged("up1"), "the start")
+    assert "a daemon of this host starts them again" in farm.run("--stop-attempts")
+    farm.wait(lambda: farm.flagged("up2"), "the second start")
+    assert farm.kinds("idea-001") == ["CLAIM", "REQUEUE", "CLAIM"]
+
+
 def test_a_hangup_of_its_terminal_ends_the_daemon_and_leaves_the_attempts_running(farm):
     farm.write(idea(1, "wait('go')\nmetrics()"))
     master, slave = pty.openpty()
@@ -87,7 +96,7 @@ def test_a_hangup_of_its_terminal_ends_the_daemon_and_leaves_the_attempts_runnin
     os.close(master)  # the kernel sends SIGHUP to the session's leader and its foreground group (setsid(2))
     daemon.wait()
     assert len(farm.processes("train_idea.py")) == 1
-    assert len(farm.keepers()) == 1
+    farm.wait(lambda: len(farm.keepers()) == 1, "the end of the keeper in reserve")
     farm.flag("go")
     farm.wait_for(idea_001="CLAIM DONE")
 

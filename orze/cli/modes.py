@@ -92,6 +92,7 @@ def _stop_attempts(daemon: Daemon) -> int:
         print("no attempt runs on this host")
         return 0
     print(f"stopping {', '.join(stopped)}: each has its grace to save, and is queued again", flush=True)
+    print("(a farm.py that still runs on this host starts them again)", flush=True)
     daemon.wait_for_attempts()
     return 0
 

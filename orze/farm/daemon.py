@@ -60,6 +60,7 @@ class Daemon:
         self.show = Show(context, self.members)
         self._follower = Follower(self.members, self.show)
         self._served: set[str] = set()
+        self._stopping: set[str] = set()
         self._offers: dict[str, float] = {}
         self._next_sweep = 0.0
         self._swept = (-1, 0.0)
@@ -138,12 +139,15 @@ class Daemon:
         here = self.members.attempts.here()
         for attempt in here:
             self.members.attempts.tell(attempt, signal.SIGTERM)
+        self._stopping = {attempt.token for attempt in here}
         return [attempt.idea_id for attempt in here]
 
     def wait_for_attempts(self) -> None:
-        """Wait until the attempts of this machine have ended; their keepers keep to the grace."""
+        """Wait until the attempts that were told to stop have ended; their keepers keep to the grace."""
         m = self.members
-        while m.attempts.here() and m.events.interrupts < _ENOUGH:
+        while self._stopping & {attempt.token for attempt in m.attempts.here()}:
+            if m.events.interrupts >= _ENOUGH:
+                return
             m.events.wait(_AGAIN)
             self._wait_for_children()
             with m.problems.guard("watching attempts"):

@@ -16,7 +16,7 @@ def make_farm(tmp_path: Path) -> Iterator[Callable[..., Farm]]:
     made: list[Farm] = []
 
     def make(**settings: Any) -> Farm:
-        made.append(Farm(tmp_path / f"project{len(made)}", **settings))
+        made.append(Farm(tmp_path / f"it's a färm {len(made)}", **settings))
         return made[-1]
 
     yield make

@@ -411,6 +411,14 @@ class Machine:
         enter = ["nsenter", "--target", str(self.init), "--uts", "--pid", "--time", "--mount"]
         return [*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(cwd), *command]
 
+    def run(self, *command: str) -> int:
+        """Run a command there; its exit status."""
+        return subprocess.run(self.command(command, Path("/")), check=False).returncode
+
+    def path(self, path: Path) -> Path:
+        """How a path of that machine, which has mounts of its own, is reached from here."""
+        return Path(f"/proc/{self.init}/root{path}")
+
     def stop(self) -> None:
         """Cut the power."""
         with contextlib.suppress(ProcessLookupError):

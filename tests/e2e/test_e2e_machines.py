@@ -32,7 +32,7 @@ def test_two_machines_share_ideas_and_run_none_twice_and_a_request_reaches_the_o
 def test_a_daemon_killed_on_either_machine_loses_nothing_and_the_next_one_adopts(make_farm):
     farm = make_farm(poll=1)
     farm.write(idea(1, "wait('go')\nmetrics()"), idea(2, "wait('go')\nmetrics()"))
-    machines = [farm.machine("alpha"), farm.machine("beta", up=7200)]
+    machines = [farm.machine("twin"), farm.machine("twin", up=7200)]  # a host name proves nothing
     daemons = [farm.start(on=machine) for machine in machines]
     farm.wait(lambda: len(farm.starts()) == 2, "two starts")
     running = set(farm.processes("train_idea.py"))
@@ -103,3 +103,30 @@ def test_whatever_is_killed_on_either_machine_every_idea_completes_and_none_has_
             os.kill(pid, signal.SIGKILL)
         daemons[side] = farm.start(gpus="cpu:2", on=machines[side])
     farm.wait_states(COMPLETED=24)
+
+
+def test_a_disk_that_is_full_for_a_while_delays_what_is_to_be_written_and_loses_nothing(make_farm):
+    farm = make_farm(poll=1)
+    machine = farm.machine("alpha")
+    farm.results.mkdir()
+    mounted = machine.run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(farm.results))
+    assert mounted == 0
+    farm.results = machine.path(farm.results)
+    fill = """
+with open(f'{out}/big', 'wb', 0) as stream:
+    try:
+        while stream.write(bytes(4096)): pass
+    except OSError:
+        touch('full')
+        raise
+"""
+    farm.write(idea(1, fill), idea(2))
+    daemon = farm.start(on=machine)
+    farm.wait(lambda: farm.flagged("full") and not farm.processes("train_idea.py"), "the full disk")
+    assert farm.kinds("idea-001") == ["CLAIM"]
+    farm.append(idea(3))
+    farm.wait(lambda: "No space left on device" in daemon.output, "the notice")
+    next(farm.results.glob("idea-001/attempts/*/big")).unlink()
+    farm.wait_states(FAILED=1, COMPLETED=2)
+    assert farm.last("idea-001")["cause"] == "disk_full"
+    farm.wait(lambda: farm.problems() == "", "no more problems")

@@ -120,7 +120,7 @@ def test_dry_run_shows_what_would_be_started_in_order_and_starts_nothing(farm):
     farm.write(idea(1, title="Later", Priority="low"), last=idea(2, title="Sooner"))
     said = farm.run("--dry-run")
     assert said.index("idea-002: Sooner") < said.index("idea-001: Later")
-    assert "train_idea.py --idea-id idea-002 --results-dir" in said
+    assert " --idea-id idea-002 --results-dir" in said
     assert "CUDA_VISIBLE_DEVICES= " in said
     assert not list(farm.results.glob("idea-*"))
     assert not farm.processes()

@@ -81,7 +81,7 @@ def test_stop_attempts_ends_though_a_daemon_of_this_host_starts_them_again_and_s
     farm.write(idea(1, "touch('up' + attempt[0])\nwait('go')\nmetrics()"))
     farm.start()
     farm.wait(lambda: farm.flagged("up1"), "the start")
-    assert "a daemon of this host starts them again" in farm.run("--stop-attempts")
+    assert "a farm.py that still runs on this host starts them again" in farm.run("--stop-attempts")
     farm.wait(lambda: farm.flagged("up2"), "the second start")
     assert farm.kinds("idea-001") == ["CLAIM", "REQUEUE", "CLAIM"]
 

@@ -287,7 +287,8 @@ def test_one_that_cannot_renew_its_lease_ends_the_tree_and_writes_nothing(farm: 
 def test_one_that_was_paused_for_longer_than_its_lease_ends_when_it_goes_on(farm: Farm, keeper: Keeper):
     started(keeper, lease={"heartbeat": 0.05, "fence": 0.5, "kill": 0.1})
     keeper.signal(signal.SIGSTOP)
-    until(lambda: " T " in Path(f"/proc/{keeper.pid}/stat").read_text(), "the pause")
+    threads = Path(f"/proc/{keeper.pid}/task")
+    until(lambda: all(") T " in (one / "stat").read_text() for one in threads.iterdir()), "the pause")
     before = keeper.heartbeat.read_bytes()
     over = time.monotonic() + 0.6
     until(lambda: time.monotonic() > over, "the end of the lease")

@@ -255,7 +255,7 @@ def draw(members: Assembly) -> bool:
     members.board.plot()
     if not members.board.plotting:
         return False
-    pid, status = os.waitpid(-1, 0)
+    pid, status = os.waitpid(members.board._plotter, 0)
     return members.board.child_ended(pid, status)
 
 

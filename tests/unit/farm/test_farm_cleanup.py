@@ -206,7 +206,7 @@ def test_the_script_is_run_each_round_and_told_where(tmp_path: Path):
     finally:
         os.fchdir(here)
         os.close(here)
-    pid, status = os.waitpid(-1, 0)
+    pid, status = os.waitpid(members.cleanup._script, 0)
     members.cleanup.child_ended(pid, status)
     assert (tmp_path / "ran").read_text() == str(tmp_path / "results")
 
@@ -218,7 +218,7 @@ def test_a_script_that_takes_too_long_is_ended(tmp_path: Path, caplog: pytest.Lo
     round_of(members)
     members.context.clock.advance(6)
     members.cleanup.step()
-    pid, status = os.waitpid(-1, 0)
+    pid, status = os.waitpid(members.cleanup._script, 0)
     members.cleanup.child_ended(pid, status)
     assert status == 9
     assert [record.getMessage() for record in caplog.records] == [

@@ -18,13 +18,19 @@ def oversized(path: Path) -> list[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             if length > FUNCTION_LIMIT:
-                found.append(f"{name}:{node.lineno}: {node.name} has {length} lines; the limit is {FUNCTION_LIMIT}")
+                found.append(
+                    f"{name}:{node.lineno}: {node.name} has {length} lines; the limit is {FUNCTION_LIMIT}"
+                )
     return found
 
 
 def main() -> int:
     """Print what is too long; exit status 1 if anything is."""
-    sources = [*sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("orze/**/*.py")), *sorted(ROOT.glob("examples/**/*.py"))]
+    sources = [
+        *sorted(ROOT.glob("*.py")),
+        *sorted(ROOT.glob("orze/**/*.py")),
+        *sorted(ROOT.glob("examples/**/*.py")),
+    ]
     found = [line for path in sources for line in oversized(path)]
     print("\n".join(found) or f"{len(sources)} files, none too long")
     return 1 if found else 0

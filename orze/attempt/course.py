@@ -220,6 +220,8 @@ class Course:
             log_tail=verdict.read_tail(path),
             limit=self._go["stall"] if ended.why == STALL else timeout,
         )
+        if found.cause == Cause.EXIT_CODE and verdict.disk_is_full(path):
+            raise Failed(cause or Cause.DISK_FULL, f"the disk of its log is full; {found.error}")
         if found.cause is not None:
             raise Failed(cause or found.cause, found.error)
 

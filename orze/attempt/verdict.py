@@ -59,6 +59,7 @@ _OOM_KILLED = (
 )
 _TRACEBACK = "Traceback (most recent call last)"
 _FIELD_DIGITS = 9
+_FULL = 1 << 20  # bytes
 _CSI_PARAMETERS = "".join(map(chr, range(0x20, 0x40)))  # ECMA-48, 5.4
 
 
@@ -176,6 +177,15 @@ def read_tail(path: str, limit: int = TAIL_LIMIT) -> bytes:
         return b""
     finally:
         os.close(descriptor)
+
+
+def disk_is_full(path: str) -> bool:
+    """Whether hardly anything can be written where a file lies: what a script printed last is then lost."""
+    try:
+        status = os.statvfs(path)
+    except OSError:
+        return False
+    return status.f_bavail * status.f_frsize < _FULL
 
 
 def oom_kill_count() -> int:

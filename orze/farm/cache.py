@@ -8,11 +8,10 @@ marshal is no format for what others may write.
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import marshal
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +21,7 @@ from orze.farm.intake import Intake
 
 _LOG = logging.getLogger("orze")
 _DIGEST = 32  # bytes of SHA-256
+_LENGTH = 8  # bytes that tell the length of a part
 _PACKAGE = Path(__file__).resolve().parent.parent
 _CODE = ("ideas", "coord", "report", "farm")  # what has a say in what is kept here
 
@@ -54,8 +54,9 @@ def _write(stream: BinaryIO, parts: Sequence[Callable[[], Any]]) -> None:
     stream.write(digest.digest())
     for part in parts:
         data = marshal.dumps(part())
-        digest.update(data)
-        stream.write(data)
+        for piece in (len(data).to_bytes(_LENGTH, "big"), data):
+            digest.update(piece)
+            stream.write(piece)
     stream.seek(0)
     stream.write(digest.digest())
 
@@ -70,8 +71,7 @@ def load(path: Path, *, intake: Intake, journal: Journal, board: Board) -> bool:
     if content is None:
         return False
     try:
-        parts = io.BytesIO(content)
-        code, ideas, entries, results = (marshal.load(parts) for _ in range(4))  # noqa: S302 - our own, whole
+        code, ideas, entries, results = map(marshal.loads, _split(content))
     except (ValueError, EOFError, TypeError):
         return False
     if code != _code() or not journal.holds(entries) or not intake.resume(ideas):
@@ -79,6 +79,15 @@ def load(path: Path, *, intake: Intake, journal: Journal, board: Board) -> bool:
     journal.resume(entries)
     board.resume(results)
     return True
+
+
+def _split(content: bytes) -> Iterator[memoryview]:
+    """The parts; `marshal.load` would read the whole from a stream, a call for each of its values."""
+    rest = memoryview(content)
+    while rest:
+        end = _LENGTH + int.from_bytes(rest[:_LENGTH], "big")
+        yield rest[_LENGTH:end]
+        rest = rest[end:]
 
 
 def _read(path: Path) -> bytes | None:

@@ -7,6 +7,7 @@ fallback. Nothing in it waits for a child.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import random
@@ -71,8 +72,13 @@ class Daemon:
     def begin(self) -> None:
         """Show this daemon to the others, and read what there is."""
         self.members.hosts.begin()
-        self.read(alive=self.members.hosts.renew)
-        self.members.save_cache()
+        gc.disable()  # of what is read now nothing becomes garbage
+        try:
+            self.read(alive=self.members.hosts.renew)
+            self.members.save_cache()
+        finally:
+            gc.enable()
+        gc.freeze()
 
     def read(self, alive: Callable[[], None] | None = None, *, whole: bool = False) -> None:
         """Read everything there is, without a part in anything.

@@ -17,6 +17,7 @@ from orze.ideas.source import IdeasSource, Quarantine, StaleSection
 
 _LOG = logging.getLogger("orze")
 SETTLING = 1.0  # seconds for which a file must be unchanged before its last section is taken as whole
+_PRIORITY = Idea.__slots__.index("priority")
 _BUDGET = 0.5  # seconds of one cycle that may go into reading new sections
 _BATCH = 5000  # sections that go into the journal in one cycle
 _CHUNK = 256  # sections that are read with one opening of the file
@@ -220,5 +221,6 @@ def _row(idea: Idea) -> tuple[Any, ...]:
 
 
 def _idea(row: tuple[Any, ...]) -> Idea:
-    fields = dict(zip(Idea.__slots__, row, strict=True))
-    return Idea(**{**fields, "priority": Priority(fields["priority"])})
+    fields = list(row)
+    fields[_PRIORITY] = Priority(fields[_PRIORITY])
+    return Idea(*fields)

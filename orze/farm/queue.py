@@ -100,7 +100,8 @@ class Queue:
     def set_idea(self, idea_id: str, idea: Idea | None) -> None:
         """The file has this idea now, or has it no longer."""
         entry = self._entry(idea_id)
-        before, after = (one.after if one else () for one in (entry.idea, idea))
+        before = entry.idea.after if entry.idea else ()
+        after = idea.after if idea else ()
         for other in before:
             self._waiters.get(other, set()).discard(idea_id)
         self._leave_ready(idea_id, entry)

@@ -71,7 +71,7 @@ class Settler:
             idea for state in TERMINAL for idea in self._queue.by_state[state] if idea not in names
         ]:
             found = self._removed(idea_id) or found
-        running = {attempt.idea_id for attempt in self._attempts}
+        running = {attempt.idea_id for attempt in self._attempts if attempt.claimed}
         fault: OSError | None = None
         for idea_id in names - running:
             entry = self._queue.get(idea_id)

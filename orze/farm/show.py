@@ -25,7 +25,7 @@ class Show:
         self._changed = True
         self._changed_at = float("-inf")
         self._written = float("-inf")
-        self._plotted = float("-inf")
+        self._plotted = context.clock.steady()
         self._drawing = 0.0
         self._cycles = 0
         self._hosts: list[HostRow] = []

@@ -136,7 +136,8 @@ def block(name):
 
 role = "train" if sys.argv[1].startswith("--") else sys.argv[1]
 if role == "train":
-    held = [hold(name) for name in (idea, *(f"{host}.{slot}" for slot in slots.split(",")))]
+    machine = os.readlink("/proc/self/ns/pid")
+    held = [hold(name) for name in (idea, *(f"{machine}.{slot}" for slot in slots.split(",")))]
 note("start", role=role, argv=sys.argv[1:], cwd=os.getcwd())
 code = block(role) or ("metrics(val_accuracy=0.5)" if role == "train" else "")
 exec(compile(code, f"<{role} of {idea}>", "exec"))

@@ -105,6 +105,30 @@ def test_whatever_is_killed_on_either_machine_every_idea_completes_and_none_has_
     farm.wait_states(COMPLETED=24)
 
 
+def test_a_machine_that_was_frozen_past_the_lease_goes_on_without_a_second_result_or_a_second_leader(
+    make_farm,
+):
+    farm = make_farm(poll=1, lease=SHORT_LEASE)
+    frozen = farm.machine("beta", up=7200)
+    beta = farm.start(on=frozen)
+    farm.wait(lambda: "this host leads" in beta.output, "a leader")
+    farm.write(idea(1, "touch('up')\nwait('go')\nmetrics()"))
+    farm.wait(lambda: farm.flagged("up"), "the start")
+    farm.start(on=farm.machine("alpha"))
+    frozen.send(signal.SIGSTOP)
+    farm.frozen.add("idea-001")
+    farm.wait(lambda: len(farm.starts()) == 2, "the rerun")
+    frozen.send(signal.SIGCONT)
+    farm.wait(lambda: len(farm.keepers(on=frozen)) <= 1 and not frozen.runs("train_idea.py"), "its end")
+    farm.flag("go")
+    farm.wait_states(COMPLETED=1)
+    assert farm.kinds("idea-001") == ["CLAIM", "LOST", "CLAIM", "DONE"]
+    assert farm.last("idea-001")["host"] == "alpha"
+    farm.append(idea(2, Hosts="beta"))
+    farm.wait_states(COMPLETED=2)
+    assert farm.status()["leader"] == "alpha"
+
+
 def test_a_disk_that_is_full_for_a_while_delays_what_is_to_be_written_and_loses_nothing(make_farm):
     farm = make_farm(poll=1)
     machine = farm.machine("alpha")
@@ -122,11 +146,14 @@ with open(f'{out}/big', 'wb', 0) as stream:
 """
     farm.write(idea(1, fill), idea(2))
     daemon = farm.start(on=machine)
-    farm.wait(lambda: farm.flagged("full") and not farm.processes("train_idea.py"), "the full disk")
+    farm.wait(lambda: farm.flagged("full"), "the full disk")
+    chain = farm.results / "idea-001" / ".chain"
+    before = chain.stat().st_mtime_ns
+    farm.wait(lambda: chain.stat().st_mtime_ns != before, "the try to record the failure")
     assert farm.kinds("idea-001") == ["CLAIM"]
     farm.append(idea(3))
     farm.wait(lambda: "No space left on device" in daemon.output, "the notice")
     next(farm.results.glob("idea-001/attempts/*/big")).unlink()
     farm.wait_states(FAILED=1, COMPLETED=2)
-    assert farm.last("idea-001")["cause"] == "disk_full"
+    assert farm.last("idea-001")["cause"] == "disk_full"  # though the log had no room for the message
     farm.wait(lambda: farm.problems() == "", "no more problems")

@@ -80,7 +80,7 @@ def test_a_vanished_idea_whose_id_was_given_to_another_comes_back_under_a_new_on
 
 
 def test_an_idea_whose_directory_is_removed_runs_again_and_what_still_runs_of_it_is_ended(make_farm):
-    farm = make_farm(poll=0.5, grace=0.2, lease={"heartbeat": 0.5, "fence": 2.5, "kill": 1, "steal": 4})
+    farm = make_farm(poll=0.5, grace=0.2, lease={"heartbeat": 0.5, "fence": 2, "kill": 0.5, "steal": 3})
     farm.write(idea(1), idea(2, "on_term(lambda: None)\ntouch('up')\nwait('go')\nmetrics()"))
     farm.start()
     farm.wait(lambda: farm.flagged("up"), "the second")

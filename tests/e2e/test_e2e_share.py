@@ -24,6 +24,20 @@ def test_the_loop_survives_a_vanished_results_directory_and_runs_everything_agai
     farm.wait_states(COMPLETED=3)
 
 
+def test_what_hosts_tell_one_another_may_be_removed_and_the_ideas_stay_what_they_are(make_farm):
+    farm = make_farm(poll=0.5, grace=0.2, lease=SHORT_LEASE)
+    farm.write(idea(1), idea(2, "raise ValueError"), idea(3, "wait('go')\nmetrics()"))
+    farm.start()
+    farm.wait_states(COMPLETED=1, FAILED=1, TRAINING=1)
+    while (farm.results / ".orze").exists():
+        shutil.rmtree(farm.results / ".orze", ignore_errors=True)
+    farm.wait(lambda: len(farm.starts("idea-003")) == 2, "the rerun of what lost its heartbeat")
+    farm.flag("go")
+    farm.wait_states(COMPLETED=2, FAILED=1)
+    assert len(farm.starts("idea-001")) == len(farm.starts("idea-002")) == 1
+    assert "idea-001" in farm.report()
+
+
 def test_results_of_a_plain_farm_count_as_they_are_and_a_directory_of_a_person_is_never_claimed(farm):
     plain = {
         1: {"metrics.json": {"status": "COMPLETED", "val_accuracy": 0.875, "training_time": 3}},

@@ -43,7 +43,9 @@ class Show:
         if not self._members.leadership.mine:
             return float("inf")
         if not self._changed:
-            return self._written + _QUIET
+            running = any(True for _ in self._members.attempts)  # their states and metrics move on unseen
+            poll = max(_BUSY, self._context.settings.poll)
+            return self._written + (min(_QUIET, poll) if running else _QUIET)
         return max(self._written + _BUSY, self._changed_at + _TOGETHER)
 
     def farm_slots(self) -> int:

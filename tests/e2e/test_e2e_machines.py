@@ -62,9 +62,11 @@ def test_what_a_dead_host_ran_is_run_again_once_by_the_other_after_the_lease(mak
     farm.wait_for(idea_001="CLAIM DONE", idea_002="CLAIM LOST CLAIM DONE")
     first, second = farm.starts("idea-002")
     assert (first["host"], second["host"]) == ("beta", "alpha")
-    _, lost, claim, done = farm.records("idea-002")
-    assert lost["at"] - first["at"] >= SHORT_LEASE["steal"]
-    assert second["at"] - claim["at"] >= 1  # the attribute cache: until then old writes may come to light
+    claim, lost, again, done = farm.records("idea-002")
+    assert (
+        lost["at"] - claim["at"] > SHORT_LEASE["steal"] - 0.5
+    )  # the heartbeat is a little older than the claim
+    assert second["at"] - again["at"] >= 1  # the attribute cache: until then old writes may come to light
     assert not lost["seen_gone"]
     assert done["metrics"]["resumed"] == "half"
     farm.wait_states(COMPLETED=2)

@@ -61,7 +61,7 @@ def test_evaluation_and_post_scripts_run_on_the_card_of_the_training_and_their_f
 
 
 def test_an_evaluation_that_is_killed_is_made_up_for_without_training_again(make_farm):
-    farm = make_farm(**EVALUATED)
+    farm = make_farm(**EVALUATED, poll=1)
     evaluate = "touch('evaluating')\nwait('go')\nwrite('eval_report.json', json.dumps({'by': attempt}))"
     farm.write(idea(1, evaluate=evaluate))
     daemon = farm.start()

@@ -12,11 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from machines import Machine, cmdline, cwd, pid_namespace, pids
 
 from orze.coord.idea_chain import CLAIM, DONE, FAIL, LOST, REQUEUE, RETRY, IdeaFold
 from orze.coord.record import decode, digest
@@ -29,7 +30,6 @@ FARM = ROOT / "farm.py"
 ACTOR = Path(__file__).with_name("actor.py")
 DEADLINE = 30.0  # seconds; every wait is for an event, this bounds it
 SHORT_LEASE = {"heartbeat": 0.5, "fence": 2, "kill": 0.5, "steal": 3}
-UNSHARE = ("unshare", "--uts", "--pid", "--fork", "--mount-proc")
 _TICK = 0.02  # seconds between two looks at what is waited for
 
 
@@ -162,12 +162,12 @@ class Farm:
 
     def processes(self, program: str = "") -> list[int]:
         """Every process that works in the project, on any machine, whose command line names the program."""
-        return [pid for pid in _pids() if _cwd(pid).startswith(str(self.home)) and program in _cmdline(pid)]
+        return [pid for pid in pids() if cwd(pid).startswith(str(self.home)) and program in cmdline(pid)]
 
     def keepers(self, on: Machine | None = None) -> list[int]:
         """The keepers that run here or on a machine."""
         found = self.processes("attempt/keeper.py")
-        return [pid for pid in found if on is None or _pid_namespace(pid) == _pid_namespace(on.init)]
+        return [pid for pid in found if on is None or pid_namespace(pid) == pid_namespace(on.init)]
 
     def close(self) -> None:
         """Kill everything."""
@@ -383,104 +383,6 @@ class Daemon:
         return status
 
 
-class Machine:
-    """A machine of its own to every process on it: host name and pids; only the directory is shared.
-
-    Its first process lives until `stop`, which ends all others with it, as when the power fails.
-
-    Args:
-        name: its host name.
-        up: by how many seconds its steady clock is ahead of that of this host, where the kernel can do that.
-    """
-
-    def __init__(self, name: str, up: int) -> None:
-        self.name = name
-        # a shell that waits for a child also collects whatever orphan ends, as an init does
-        clocks = ("--time", "--boottime", str(up)) if up and not _refusal("--time") else ()
-        life = f"hostname {name}; echo up; sleep infinity & wait"
-        self._process = subprocess.Popen(
-            [*UNSHARE, *clocks, "sh", "-c", life],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert self._process.stdout
-        assert self._process.stdout.readline() == b"up\n"
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
-        self.init = int(children.split()[0])
-
-    def command(self, command: Sequence[str], cwd: Path) -> list[str]:
-        """What runs a command on this machine."""
-        enter = ["nsenter", "--target", str(self.init), "--uts", "--pid", "--time", "--mount"]
-        return [*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(cwd), *command]
-
-    def run(self, *command: str) -> int:
-        """Run a command there; its exit status."""
-        return subprocess.run(self.command(command, Path("/")), check=False).returncode
-
-    def path(self, path: Path) -> Path:
-        """How a path of that machine, which has mounts of its own, is reached from here."""
-        return Path(f"/proc/{self.init}/root{path}")
-
-    def send(self, number: int) -> None:
-        """Send a signal to every process there but the first."""
-        for pid in self._pids():
-            os.kill(pid, number)
-
-    def runs(self, program: str) -> bool:
-        """Whether a process there has a command line that names the program."""
-        return any(program in _cmdline(pid) for pid in self._pids())
-
-    def _pids(self) -> list[int]:
-        mine = _pid_namespace(self.init)
-        return [pid for pid in _pids() if pid != self.init and _pid_namespace(pid) == mine]
-
-    def stop(self) -> None:
-        """Cut the power."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.init, signal.SIGKILL)
-        self._process.wait()
-        assert self._process.stdout
-        self._process.stdout.close()
-
-
 def command(*flags: str) -> list[str]:
     """The command line of a farm.py that tells everything."""
     return [sys.executable, str(FARM), "-v", *flags]
-
-
-def two_machines() -> str:
-    """Why this host cannot play two machines; empty where it can."""
-    if missing := [tool for tool in ("unshare", "nsenter", "hostname") if not shutil.which(tool)]:
-        return f"{', '.join(missing)} missing"
-    return _refusal()
-
-
-def _refusal(*flags: str) -> str:
-    tried = subprocess.run([*UNSHARE, *flags, "true"], capture_output=True, check=False)
-    return "" if tried.returncode == 0 else tried.stderr.decode().strip()
-
-
-def _pids() -> Iterator[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdigit())
-
-
-def _cwd(pid: int) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/cwd")
-    except OSError:
-        return ""
-
-
-def _cmdline(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _pid_namespace(pid: int) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
-    except OSError:
-        return ""

@@ -6,7 +6,8 @@ import os
 import signal
 
 import pytest
-from farmhouse import SHORT_LEASE, idea, two_machines
+from farmhouse import SHORT_LEASE, idea
+from machines import two_machines
 
 pytestmark = pytest.mark.skipif(bool(two_machines()), reason=two_machines() or "two machines can be had")
 

@@ -16,6 +16,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # who has installed the farm has its bytecode too
 FARM = ROOT / "farm.py"
 INTERPRETER = os.path.realpath(sys.executable)  # the binary itself: a shim in front of it would flatter us
 DEADLINE = 300.0  # seconds for anything that is waited for

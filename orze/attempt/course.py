@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from orze.core.files import Files
 
 _RETRY_PAUSE = 1.0  # seconds between tries to append where the share or the disk says no
+_TRIES = 10  # to make the attempt's files where the share says one of these
+_PASSING = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN})
 
 
 class Over(Exception):
@@ -110,14 +112,13 @@ class Course:
         self._pulse.settling()
         if last and self._append(last):
             self._show(self._chain, self._fold)
-        self._files.unlink(self._idea.stop_request(self._token))
-        self._space.close_door()
+        self._tidy_up()
         return True
 
     def _attempt(self) -> Record:
         if why := self._supervisor.wait(self._go["delay"]):
             raise Over(why)
-        self._space.make()
+        self._make_space()
         trained = self._go["trained"]
         if trained:
             values, self._seconds = dict(trained["metrics"]), trained["seconds"]
@@ -127,6 +128,19 @@ class Course:
             if self._go["evaluation"] or self._go["posts"]:
                 self._append_or_end(self._record(TRAINED, metrics=values, seconds=self._seconds))
         return self._record(DONE, metrics=values, seconds=self._seconds, **self._evaluate())
+
+    def _make_space(self) -> None:
+        """Make the attempt's files. A share that fails for a moment says nothing about the experiment."""
+        for left in reversed(range(_TRIES)):
+            try:
+                self._space.make()
+            except OSError as error:
+                if not left or error.errno not in _PASSING:
+                    raise
+                if why := self._supervisor.wait(_RETRY_PAUSE):
+                    raise Over(why) from None
+            else:
+                return
 
     def _train(self) -> dict[str, Any]:
         self._clear_metrics()
@@ -290,10 +304,16 @@ class Course:
         if not self._go["doors"]:
             self._files.unlink(self._idea.projection("eval.json"))
 
+    def _tidy_up(self) -> None:
+        try:
+            self._files.unlink(self._idea.stop_request(self._token))
+            self._space.close_door()
+        except OSError:
+            return  # the farm removes what a keeper leaves
+
     def _show(self, chain: Chain, fold: IdeaFold) -> None:
         try:
-            # mkdir does not make a name durable: without these a lost power supply takes the chain with it
-            self._files.sync_dir(self._idea.home)
+            # mkdir does not make a name durable: without this a lost power supply takes the chain with it
             self._files.sync_dir(os.path.dirname(self._idea.home))
             chain.refresh()
             project(self._files, self._idea, chain, fold)

@@ -64,7 +64,7 @@ class Prepared:
         return ""
 
     def drop(self) -> None:
-        """Give up what was prepared."""
+        """Give up locks and heartbeat."""
         self._give_up_locks()
         try:
             self.beat.end()
@@ -103,7 +103,10 @@ def nurse() -> bool:
                 return True
         for pipe in pipes:
             os.close(pipe)
-        link.send(pid.to_bytes(PID_BYTES, "big"))
+        try:
+            link.send(pid.to_bytes(PID_BYTES, "big"))
+        except BrokenPipeError:
+            return False  # the daemon died while it waited; its end of the pipes is closed as well
 
 
 def _become_keeper(pipes: list[int]) -> None:
@@ -155,7 +158,7 @@ def _run(prepared: Prepared, go: Go) -> None:
         locks=prepared.locks,
     )
     if course.run():
-        prepared.beat.end()
+        prepared.drop()
 
 
 def _start_watching(prepared: Prepared, go: Go) -> tuple[Pulse, Supervisor]:

@@ -24,7 +24,7 @@ _CONFIG_LIMIT = 1 << 20
 
 
 def project(files: Files, idea: IdeaPaths, chain: Chain, fold: IdeaFold) -> None:
-    """Write the projections, and again for as long as the chain moved meanwhile.
+    """Write the projections, to last, and again for as long as the chain moved meanwhile.
 
     Raises:
         OSError: the share failed; the leader writes them later.
@@ -32,7 +32,10 @@ def project(files: Files, idea: IdeaPaths, chain: Chain, fold: IdeaFold) -> None
     while True:
         tail = fold.tail
         if fold.claim:
-            _write(files, idea, fold)
+            try:
+                _write(files, idea, fold)
+            finally:  # also the name of .chain is in this directory, and lasts only now
+                files.sync_dir(idea.home)
         chain.refresh()
         if fold.tail == tail:
             return
@@ -66,12 +69,15 @@ def claim_of(claim: dict[str, object]) -> dict[str, object]:
 
 def _write(files: Files, idea: IdeaPaths, fold: IdeaFold) -> None:
     name = directory_of(fold)
-    current = f"{idea.attempts}/{name}"
     _put(files, idea.projection(CLAIM_FILE), _json(claim_of(fold.claim or {})))
-    if fold.end:
+    if os.path.exists(f"{idea.attempts}/{name}/{CONFIG}"):  # without doors the files are at the top already
+        _write_files(files, idea, fold, name)
+    if fold.end:  # last: whoever finds it finds the others
         _put(files, idea.projection(METRICS_FILE), _json(metrics_of(fold.end)))
-    if not os.path.exists(f"{current}/{CONFIG}"):
-        return  # without doors the files are at the top already
+
+
+def _write_files(files: Files, idea: IdeaPaths, fold: IdeaFold, name: str) -> None:
+    current = f"{idea.attempts}/{name}"
     _put(files, idea.projection(CONFIG), files.read(f"{current}/{CONFIG}", _CONFIG_LIMIT))
     present = _written(files, current) if fold.end else _LINKED_AT_ONCE
     links = {LATEST: f"attempts/{name}", **{entry: f"attempts/{name}/{entry}" for entry in present}}

@@ -97,11 +97,11 @@ class Workspace:
             remove_door(self._door)
 
     def _open_door(self) -> None:
-        os.makedirs(self._door)
-        os.symlink(f"../../../{self._idea_id}/attempts/{self.data_name}", f"{self._door}/{self._idea_id}")
+        os.makedirs(self._door, exist_ok=True)
+        _link(f"../../../{self._idea_id}/attempts/{self.data_name}", f"{self._door}/{self._idea_id}")
         for other, directory in self._go["links"].items():
             if other != self._idea_id:
-                os.symlink(f"../../../{directory}", f"{self._door}/{other}")
+                _link(f"../../../{directory}", f"{self._door}/{other}")
 
     def _last_checkpoints(self) -> str:
         earlier = []
@@ -123,6 +123,14 @@ def remove_door(door: str) -> None:
             os.unlink(f"{door}/{name}")
         os.rmdir(door)
     except FileNotFoundError:
+        return
+
+
+def _link(target: str, path: str) -> None:
+    """Make a link; one that is there was made by this very try: nobody else has this attempt's door."""
+    try:
+        os.symlink(target, path)
+    except FileExistsError:
         return
 
 

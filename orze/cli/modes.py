@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from orze.cli.console import Console
-from orze.config.load import load_settings
-from orze.config.schema import Settings, lease_problems
+from orze.config.load import check_lease, load_settings
+from orze.config.schema import Settings
 from orze.coord.mount import attribute_cache, preflight
-from orze.core.errors import ConfigError, OrzeError
+from orze.core.errors import OrzeError
 from orze.core.files import RealFiles
 from orze.farm.context import Context, make_context
 from orze.farm.daemon import Daemon
@@ -72,8 +72,7 @@ def _context(settings: Settings) -> Context:
     cache = settings.lease.attribute_cache
     if cache is None:
         cache = attribute_cache(results)
-    if problems := lease_problems(settings.lease, cache):
-        raise ConfigError([f"lease: with the attribute cache of {results}, it {text}" for text in problems])
+    check_lease(settings, cache)
     return make_context(settings, cache)
 
 

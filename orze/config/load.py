@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orze.config.document import Document, KeyPath, Place, Problem, label, read_document, shorten
-from orze.config.schema import AS_WRITTEN, NOT_KEYS, NOT_YET, Settings, known_keys
+from orze.config.schema import AS_WRITTEN, NOT_KEYS, NOT_YET, Settings, known_keys, lease_problems
 from orze.core.errors import ConfigError
 
 CONFIG_NAME: Final = "orze.yaml"
@@ -80,12 +80,29 @@ def load_settings(
     values = {name: value for name, value in document.data.items() if name not in NOT_KEYS}
     project_dir = file.parent if text is not None else cwd
     try:
-        settings = Settings.model_validate({**values, **given, "project_dir": project_dir})
+        own = {"project_dir": project_dir, "lease_place": _lease_place(document, shown)}
+        settings = Settings.model_validate({**values, **given, **own})
     except ValidationError as error:
         problems += _faults(error, document, flags)
     if problems:
         raise ConfigError(_told(problems, shown))
     return settings
+
+
+def check_lease(settings: Settings, attribute_cache: float) -> None:
+    """Hold the lease against what the mount of the results directory caches.
+
+    Args:
+        attribute_cache: seconds, as read from the mount (C of docs/protocol.md).
+
+    Raises:
+        ConfigError: with each inequality that does not hold, and where the file sets the lease.
+    """
+    place = f"{settings.lease_place}: " if settings.lease_place else ""
+    problems = lease_problems(settings.lease, attribute_cache, settings.orphan_timeout_hours)
+    if problems:
+        whose = f"(attribute_cache is that of the mount of {settings.results_dir})"
+        raise ConfigError([f"{place}{problem} {whose}" for problem in problems])
 
 
 def _read(file: Path, shown: str, *, required: bool) -> str | None:
@@ -154,6 +171,12 @@ def _place(path: KeyPath, document: Document) -> Place:
     # A lease that the file leaves alone can only be at odds with the key that overrides it.
     candidates = [path, path[:-1], ("orphan_timeout_hours",)]
     return next(document.places[one] for one in candidates if one in document.places)
+
+
+def _lease_place(document: Document, shown: str) -> str:
+    """Where the file sets the lease; empty where it does not."""
+    keys: list[KeyPath] = [("lease",), ("orphan_timeout_hours",)]
+    return next((f"{shown}:{document.places[key].line}" for key in keys if key in document.places), "")
 
 
 def _sentences(fault: ErrorDetails, path: KeyPath, name: str, written: str) -> list[str]:

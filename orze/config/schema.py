@@ -35,7 +35,7 @@ from orze.config.values import (
 )
 
 # The fields of Settings that come from the command line or from where the file lies.
-NOT_KEYS: Final = frozenset({"project_dir", "gpus"})
+NOT_KEYS: Final = frozenset({"project_dir", "gpus", "lease_place"})
 # Keys whose features come later; naming one is not a misspelling.
 NOT_YET: Final = frozenset({"research", "refine", "notifications"})
 
@@ -161,6 +161,8 @@ class Settings(_Block):
     """Directory of orze.yaml, else the working directory; training runs in it."""
     gpus: Cards | None = None
     """What --gpus said; for_host() adds what `hosts` says."""
+    lease_place: str = ""
+    """Where the file sets the lease, such as `orze.yaml:7`; empty where it does not."""
 
     train_script: ProjectPath = Path("train_idea.py")
     """The script that trains one idea."""
@@ -254,9 +256,10 @@ class Settings(_Block):
     @field_validator("lease")
     @classmethod
     def _lease_is_safe(cls, value: Lease, info: ValidationInfo) -> Lease:
-        if hours := info.data.get("orphan_timeout_hours"):
+        hours = info.data.get("orphan_timeout_hours")
+        if hours:
             value = value.model_copy(update={"steal": hours * 3600})
-        if problems := lease_problems(value, value.attribute_cache or 0.0):
+        if problems := lease_problems(value, value.attribute_cache or 0.0, hours):
             raise ValueError("\n".join(problem.removeprefix("lease ") for problem in problems))
         return value
 
@@ -281,12 +284,13 @@ class Settings(_Block):
         return self.model_copy(update={**update, "train_extra_env": variables})
 
 
-def lease_problems(lease: Lease, attribute_cache: float) -> list[str]:
-    """Hold a lease against the inequalities of protocol.md, "Who is alive".
+def lease_problems(lease: Lease, attribute_cache: float, orphan_hours: float | None = None) -> list[str]:
+    """Hold a lease against the inequalities of protocol.md, "Heartbeats and the lease".
 
     Args:
         lease: its times in seconds; `steal` with orphan_timeout_hours applied, as Settings.lease has it.
         attribute_cache: longest attribute cache of the mount in seconds (acdirmax; 0 on a local disk).
+        orphan_hours: orphan_timeout_hours, where `steal` comes from it.
 
     Returns:
         One sentence for each inequality that does not hold, with the numbers; none when all hold.
@@ -303,8 +307,10 @@ def lease_problems(lease: Lease, attribute_cache: float) -> list[str]:
         ),
         ("attribute_cache + fence ≤ steal", c + f <= s, f"{c:g} + {f:g} = {c + f:g}", f"{s:g}"),
     ]
+    told = f" (steal is orphan_timeout_hours, {orphan_hours:g} h)" if orphan_hours else ""
     return [
-        f"lease breaks `{rule}`: {left} s against {right} s; raise {rule.split()[-1]} or lower the others"
+        f"lease breaks `{rule}`: {left} s against {right} s; "
+        f"raise {rule.split()[-1]} or lower the others{told}"
         for rule, holds, left, right in rules
         if not holds
     ]

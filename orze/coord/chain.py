@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from orze.coord.record import LIMIT, Record, decode, digest, encode, slot_name, slot_of
+from orze.coord.record import LIMIT, Record, decode, digest, encode, slot_name, slot_of, well_formed
 from orze.core.files import make_dir, make_dirs, nonce
 
 TYPE_CHECKING = False
@@ -48,7 +48,7 @@ class Fold:
     def apply(self, record: Record, sha: str) -> bool:
         """Take in the next record; a void one (wrong predecessor, not legal, misshapen) changes nothing."""
         try:
-            valid = record.get("prev") == self.tail and self.step(record)
+            valid = record.get("prev") == self.tail and well_formed(record) and self.step(record)
         except (KeyError, TypeError, ValueError, AttributeError):
             return False
         if valid:
@@ -135,7 +135,7 @@ class Chain:
         """Whether the chain still has the record at which an earlier reading stood."""
         _, slot, sha, _ = state
         try:
-            return slot > 0 and self.record(slot)[1] == sha
+            return slot > 0 and digest(self._bytes(slot)) == sha
         except OSError:
             return False
 
@@ -155,11 +155,18 @@ class Chain:
             OSError: the share did not give it; Unreadable where it is not what the listing promised.
         """
         path = f"{self._folder(slot)}/{slot_name(slot)}"
+        data = self._bytes(slot)
         try:
-            data = self.files.read(path, LIMIT)
             return decode(data), digest(data)
-        except (FileNotFoundError, ValueError) as error:
+        except ValueError as error:
             raise Unreadable(5, f"not a record: {error}", path) from None
+
+    def _bytes(self, slot: int) -> bytes:
+        path = f"{self._folder(slot)}/{slot_name(slot)}"
+        try:
+            return self.files.read(path, LIMIT)
+        except FileNotFoundError as error:
+            raise Unreadable(5, f"not there: {error}", path) from None
 
     def _put(self, data: bytes, mark: str) -> bool:
         slot = self._next
@@ -225,9 +232,10 @@ class Chain:
     def _make_segment(self, folder: str) -> None:
         if not self._starts_segment():
             return
-        # in mid-chain never its parent: a chain that was removed is not begun anew there
-        make = make_dirs if self._next == 1 else make_dir
-        make(self.files, folder)
+        if self._next == 1:
+            make_dirs(self.files, folder)
+        elif make_dir(self.files, folder):  # never its parent: a removed chain is not begun anew in mid-way
+            self.files.sync_dir(self.directory)
 
     def _segment_begun(self) -> bool:
         """Whether the segment of the next slot is there: its parent is asked, for a lookup may be stale."""

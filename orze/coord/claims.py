@@ -7,7 +7,7 @@ import os
 from orze.coord.chain import Chain
 from orze.coord.idea_chain import CLAIM, OPEN, IdeaFold
 from orze.coord.record import Record, new_record
-from orze.core.files import make_dirs
+from orze.core.files import make_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Claims:
             refused = self._look(idea_id, token, seen, chain, fold)
             if refused is not None:
                 return refused
-        make_dirs(self._files, chain.directory)
+        make_dir(self._files, chain.directory)
         chain.append(lambda: self._propose(fold, token, frame, content))
         if fold.token != token or fold.claim is None:
             return Taken("claimed by another host first", fold)

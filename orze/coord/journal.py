@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from orze.coord.chain import Chain, Fold
-from orze.coord.record import LIMIT, Record, encode, new_record
+from orze.coord.record import LIMIT, Record, encode, is_name, is_text, new_record, well_formed
 from orze.core.files import make_dirs
 from orze.core.states import State
 
@@ -21,7 +21,7 @@ ENTRY = "ENTRY"
 _FANOUT = 1000
 _BATCH = LIMIT // 2  # bytes of items in one record
 _ANSWERS_KEPT = 10_000
-_STATES = frozenset(State)
+_STATES = {str(state): state for state in State}
 
 
 class Known:
@@ -56,10 +56,9 @@ class Known:
     @classmethod
     def resumed(cls, row: Sequence[Any]) -> Known:
         """What `state` told of."""
-        sha, slot, outcome, held, withdrawn, vanished, edited = row
-        known = cls(sha, slot)
-        known.outcome = State(outcome) if outcome else None
-        known.held, known.withdrawn, known.vanished, known.edited = held, withdrawn, vanished, edited
+        known = cls.__new__(cls)
+        known.sha, known.slot, outcome, known.held, known.withdrawn, known.vanished, known.edited = row
+        known.outcome = _STATES[outcome] if outcome else None
         return known
 
 
@@ -74,7 +73,8 @@ class JournalFold(Fold):
         allocated: the id that each inbox entry was given, for ever.
         answers: what was done for each request, by its uuid.
         changed: ids touched since they were last drained.
-        outcomes: `[id, state, facts]` seen since they were last drained.
+        outcomes: `[id, state, facts]` seen since they were last drained, in order; the state is None where an
+            outcome holds no more.
     """
 
     def clear(self) -> None:
@@ -86,8 +86,8 @@ class JournalFold(Fold):
         self.displaced: dict[str, int] = {}
         self.allocated: dict[str, str] = {}
         self.answers: dict[str, str] = {}
-        self.changed: set[str] = set()
-        self.outcomes: list[tuple[str, State, dict[str, object]]] = []
+        self.changed: dict[str, None] = {}
+        self.outcomes: list[tuple[str, State | None, dict[str, object]]] = []
 
     def apply(self, record: Record, sha: str) -> bool:
         """Take in the next record; a void one keeps its slot and is counted."""
@@ -104,10 +104,10 @@ class JournalFold(Fold):
                 take(self, item)
         return True
 
-    def drain(self) -> tuple[set[str], list[tuple[str, State, dict[str, object]]]]:
+    def drain(self) -> tuple[dict[str, None], list[tuple[str, State | None, dict[str, object]]]]:
         """The ids and outcomes that are new since the last call."""
         changed, outcomes = self.changed, self.outcomes
-        self.changed, self.outcomes = set(), []
+        self.changed, self.outcomes = {}, []
         return changed, outcomes
 
     def assume(self, idea_id: str, outcome: State | None) -> None:
@@ -134,7 +134,7 @@ class JournalFold(Fold):
                 self.displaced[idea_id] = known.slot
             known.edited = known.outcome is not None and known.sha != sha
             known.sha, known.slot = sha, self.records
-        self.changed.add(idea_id)
+        self.changed[idea_id] = None
 
     def _outcome(self, item: list[object]) -> None:
         idea_id, state, facts = str(item[0]), State(str(item[1])), item[2]
@@ -147,6 +147,7 @@ class JournalFold(Fold):
     def _reopen(self, item: list[str]) -> None:
         known = self._touch(item[0])
         known.outcome, known.edited = None, False
+        self.outcomes.append((item[0], None, {}))
 
     def _hold(self, item: list[str]) -> None:
         self._touch(item[0]).held = item[1]
@@ -165,35 +166,41 @@ class JournalFold(Fold):
         self._touch(item[0]).vanished = False
 
     def _touch(self, idea_id: str) -> Known:
-        self.changed.add(idea_id)
+        self.changed[idea_id] = None
         return self.ideas.setdefault(idea_id, Known("", 0))
 
 
-_PARTS: tuple[tuple[str, tuple[type, ...], Callable[[JournalFold, Any], None]], ...] = (
-    # name of the part, the types of its items' members, what takes an item in; applied in this order
-    ("alloc", (str, str), JournalFold._allocate),
-    ("register", (str, str, str), JournalFold._register),
-    ("outcomes", (str, str, dict), JournalFold._outcome),
-    ("reopen", (str,), JournalFold._reopen),
-    ("hold", (str, str), JournalFold._hold),
-    ("release", (str,), JournalFold._release),
-    ("withdraw", (str,), JournalFold._withdraw),
-    ("vanish", (str,), JournalFold._vanish),
-    ("restore", (str,), JournalFold._restore),
-    ("answers", (str, str), JournalFold._answer),
+def _is_state(value: object) -> bool:
+    return isinstance(value, str) and value in _STATES
+
+
+def _are_facts(value: object) -> bool:
+    return isinstance(value, dict) and well_formed(value)
+
+
+_PARTS: tuple[tuple[str, tuple[Callable[[object], bool], ...], Callable[[JournalFold, Any], None]], ...] = (
+    # name of the part, what the members of its items are, what takes an item in; applied in this order
+    ("alloc", (is_text, is_name), JournalFold._allocate),
+    ("register", (is_name, is_text, is_text), JournalFold._register),
+    ("outcomes", (is_name, _is_state, _are_facts), JournalFold._outcome),
+    ("reopen", (is_name,), JournalFold._reopen),
+    ("hold", (is_name, is_text), JournalFold._hold),
+    ("release", (is_name,), JournalFold._release),
+    ("withdraw", (is_name,), JournalFold._withdraw),
+    ("vanish", (is_name,), JournalFold._vanish),
+    ("restore", (is_name,), JournalFold._restore),
+    ("answers", (is_text, is_text), JournalFold._answer),
 )
 PARTS = tuple(name for name, _, _ in _PARTS)
 
 
 def _well_formed(record: Record) -> bool:
-    return (
-        isinstance(record["term"], int)
-        and all(
-            isinstance(item, list) and len(item) == len(shape) and all(map(isinstance, item, shape))
-            for part, shape, _ in _PARTS
-            for item in record.get(part, ())
-        )
-        and _STATES.issuperset(state for _, state, _ in record.get("outcomes", ()))
+    return isinstance(record["term"], int) and all(
+        isinstance(item, list)
+        and len(item) == len(shape)
+        and all(fits(member) for fits, member in zip(shape, item, strict=True))
+        for part, shape, _ in _PARTS
+        for item in record.get(part, ())
     )
 
 
@@ -255,7 +262,7 @@ class Journal:
         self._chain.resume(reading)
         for idea_id, *row in ideas:
             fold.ideas[idea_id] = Known.resumed(row)
-        fold.changed.update(fold.ideas)
+        fold.changed |= dict.fromkeys(fold.ideas)
 
     def section(self, idea_id: str) -> str:
         """The exact text of a registered section, read back from its record; a displaced one first.

@@ -9,6 +9,7 @@ from orze.core.files import nonce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any, TypeAlias
 
     Record: TypeAlias = dict[str, Any]
@@ -21,6 +22,8 @@ except ImportError:
     from _sha256 import sha256 as _sha256
 
 LIMIT = 8 << 20  # bytes of one record
+_LARGEST = 1 << 62  # of a number that counts or measures time
+_NAME = 200
 _SUFFIX = ".json"
 _DIGITS = 6
 
@@ -40,7 +43,7 @@ def encode(record: Record) -> bytes:
 def decode(data: bytes) -> Record:
     """Read a record; ValueError for anything that is not a JSON object."""
     try:
-        record = json.loads(data)
+        record = json.loads(data, parse_constant=_refuse)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(record, dict):
@@ -48,9 +51,60 @@ def decode(data: bytes) -> Record:
     return record
 
 
+def well_formed(record: Mapping[str, Any]) -> bool:
+    """Whether what a record says under the names that the farm reads is of the kind that it reads there.
+
+    A chain is a directory that anybody with access may write to: a token or a directory becomes a part of a
+    path, a pid a process that is asked for, a number a column of the report.
+    """
+    return all(fits(record[name]) for name, fits in _SHAPES.items() if name in record)
+
+
+def is_name(value: object) -> bool:
+    """Whether this can be one step of a path: letters, digits, `-` and `_`, at most 200."""
+    plain = isinstance(value, str) and len(value) <= _NAME and value.isascii()
+    return plain and str(value).replace("-", "").replace("_", "").isalnum()
+
+
+def is_text(value: object) -> bool:
+    """Whether this is a text."""
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < _LARGEST
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < _LARGEST  # type: ignore[arg-type] # NaN is not
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_SHAPES: dict[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("token", "directory"), is_name),
+    **dict.fromkeys(("pid", "start", "attempt", "term"), _is_count),
+    **dict.fromkeys(("at", "seconds"), _is_number),
+    **dict.fromkeys(("host", "boot", "pidns", "machine", "gpu", "section", "sha", "cause", "error"), is_text),
+    **dict.fromkeys(("title", "evaluation_error"), is_text),
+    "metrics": _is_object,
+    **dict.fromkeys(("post_errors", "cards"), _are_texts),
+}
+
+
 def digest(data: bytes) -> str:
     """The sha256 that the next record names as its predecessor, in hex."""
     return str(_sha256(data).hexdigest())
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def slot_name(slot: int) -> str:

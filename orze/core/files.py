@@ -40,11 +40,14 @@ if TYPE_CHECKING:
             ...
 
         def replace(self, path: str, data: bytes) -> None:
-            """Put a whole file in the place of another at once; readers see the old or the new."""
+            """Put a whole file in the place of another at once; readers see the old or the new.
+
+            Its bytes are on stable storage before it has the name; the name is after a `sync_dir`.
+            """
             ...
 
         def symlink(self, target: str, path: str) -> None:
-            """Put a symbolic link in the place of whatever file or link has the name."""
+            """Put a symbolic link in the place of whatever has the name; it lasts after a `sync_dir`."""
             ...
 
         def sync_dir(self, path: str) -> None:
@@ -157,24 +160,27 @@ class RealFiles:
 
 
 def make_dirs(files: Files, path: str) -> None:
-    """Make a directory and its parents where they are not there; losing the race to make one is fine.
+    """Make a directory and its parents, to last, where they are not there; losing the race is fine.
 
     Raises:
         OSError: it cannot be made; FileNotFoundError where a parent is removed meanwhile, or leads nowhere.
     """
     try:
-        make_dir(files, path)
+        made = make_dir(files, path)
     except FileNotFoundError:
         make_dirs(files, os.path.dirname(path))
-        make_dir(files, path)
+        made = make_dir(files, path)
+    if made:
+        files.sync_dir(os.path.dirname(path))
 
 
-def make_dir(files: Files, path: str) -> None:
-    """Make one directory where it is not there."""
+def make_dir(files: Files, path: str) -> bool:
+    """Make one directory where it is not there; whether it was made. Its name lasts after a `sync_dir`."""
     try:
         files.mkdir(path)
     except FileExistsError:
-        return
+        return False
+    return True
 
 
 def nonce() -> str:

@@ -26,6 +26,7 @@ from orze.farm.reap import Reaper
 from orze.farm.settling import Settler
 from orze.farm.starter import Refusal, Starter
 from orze.farm.steward import Steward
+from orze.farm.succession import Succession
 from orze.ideas.inbox import inbox_of
 
 _SMALL = 2000  # ideas and results
@@ -63,6 +64,9 @@ class Assembly:
         self.intake = Intake(context, self.queue)
         self.hosts = Hosts(context)
         self.attempts = Attempts(context)
+        self.succession = Succession(
+            context, leadership=self.leadership, hosts=self.hosts, attempts=self.attempts
+        )
         self.reaper = Reaper(context)
         applier = Applier(context, journal=self.journal, queue=self.queue, attempts=self.attempts)
         self.steward = Steward(

@@ -49,11 +49,14 @@ class Board:
         self._plotted = -1
         self._plotter = 0
 
-    def take(self, outcomes: Iterable[tuple[str, State, Facts]]) -> None:
-        """Outcomes that the journal tells, in its order."""
+    def take(self, outcomes: Iterable[tuple[str, State | None, Facts]]) -> None:
+        """Outcomes that the journal tells, in its order; without a state, the last one holds no more."""
         for idea_id, state, facts in outcomes:
+            if state is None:
+                self.drop(idea_id)
+                continue
             self._recorded += 1
-            self.leaderboard.add(_result(idea_id, state, facts, self._recorded))
+            self.leaderboard.add(result_of(idea_id, state, facts, self._recorded))
 
     def state(self) -> tuple[Any, ...]:
         """Every result, as plain values for `resume`."""
@@ -117,9 +120,13 @@ class Board:
 
     def publish(self, snapshot: Snapshot) -> None:
         """Write report.md and status.json; OSError where the share does not take them."""
-        make_dirs(self._context.files, self._context.paths.out)
-        self._write(REPORT, report_md(snapshot).encode())
-        self._write(STATUS, status_json(snapshot))
+        files, paths = self._context.files, self._context.paths
+        make_dirs(files, paths.out)
+        files.replace(paths.output(REPORT), report_md(snapshot).encode())
+        files.replace(paths.output(STATUS), status_json(snapshot))
+        files.sync_dir(paths.out)
+        self._face(REPORT)
+        self._face(STATUS)
 
     def plot(self) -> None:
         """Start drawing progress.svg in a process of its own, where there is something new to draw."""
@@ -157,10 +164,6 @@ class Board:
             self._face(PICTURE)
         return status == 0
 
-    def _write(self, name: str, data: bytes) -> None:
-        self._context.files.replace(self._context.paths.output(name), data)
-        self._face(name)
-
     def _face(self, name: str) -> None:
         path, target = self._context.paths.face(name), f".orze/out/{name}"
         try:
@@ -171,6 +174,7 @@ class Board:
         except OSError:  # a plain farm wrote a file of this name
             shutil.move(path, path + ".before-orze")
         self._context.files.symlink(target, path)
+        self._context.files.sync_dir(self._context.paths.results)
 
     def _with_cells(self, ranked: Ranked, columns: Sequence[Column]) -> Ranked:
         home = self._context.paths.idea(ranked.result.idea_id).home
@@ -230,7 +234,7 @@ class Board:
                 break
             if entry and entry.reason:
                 facts = {"title": self._queue.title(idea_id), "error": entry.reason}
-                found.append(_result(idea_id, State.SKIPPED, facts, 0))
+                found.append(result_of(idea_id, State.SKIPPED, facts, 0))
         return found
 
     def _blocked(self, name: str) -> list[Waiting]:
@@ -255,7 +259,8 @@ def _code_root() -> str:
     return os.path.dirname(os.path.dirname(here))
 
 
-def _result(idea_id: str, state: State, facts: Facts, order: int) -> Result:
+def result_of(idea_id: str, state: State, facts: Facts, order: int) -> Result:
+    """An outcome of the journal as a row of the leaderboard."""
     metrics = facts.get("metrics")
     return Result(
         idea_id=idea_id,

@@ -15,7 +15,6 @@ import signal
 from collections.abc import Callable, Mapping
 
 from orze.core.errors import OrzeError
-from orze.core.identity import lives
 from orze.core.states import State
 from orze.farm.assembly import Assembly
 from orze.farm.attempts import Attempt
@@ -65,7 +64,6 @@ class Daemon:
         self._offers: dict[str, float] = {}
         self._next_sweep = 0.0
         self._swept = (-1, 0.0)
-        self._leader_dead = False
         self._wake_at = 0.0
         self._tend_by = self._calm_until = 0.0
 
@@ -172,7 +170,7 @@ class Daemon:
             self._follow_journal()
         with m.problems.guard("watching attempts"):
             self._follower.look()
-            self._judge_daemons()
+            m.succession.judge()
         with m.problems.guard("reading ideas.md"):
             if m.intake.read():
                 self.show.changed()
@@ -185,31 +183,13 @@ class Daemon:
         m = self.members
         changed, outcomes = m.journal.fold.drain()
         for idea_id in changed:
-            known = m.journal.fold.ideas[idea_id]
-            m.queue.set_known(idea_id, known)
-            if known.outcome is None:
-                m.board.drop(idea_id)
-        for idea_id, _, _ in outcomes:
-            m.steward.told(idea_id)
+            m.queue.set_known(idea_id, m.journal.fold.ideas[idea_id])
+        for idea_id, outcome, _ in outcomes:
+            if outcome:
+                m.steward.told(idea_id)
         m.board.take(outcomes)
         if changed:
             self.show.changed()
-
-    def _judge_daemons(self) -> None:
-        m = self.members
-        leader = m.leadership.fold.token
-        others = m.attempts.daemons if m.leadership.mine else set[str]()
-        others = (others | {leader}) - {self._context.token, ""}
-        dead = m.hosts.dead(others, m.attempts.daemons) | self._dead_leader_here()
-        self._leader_dead = leader in dead
-        for token in dead if m.leadership.mine else ():
-            m.hosts.bury(token)
-
-    def _dead_leader_here(self) -> set[str]:
-        """A leader of this machine is judged by its process, at once."""
-        lead = self.members.leadership.fold
-        here = lead.token and self._context.machine.sees(lead.lead)
-        return {lead.token} if here and not lives(int(lead.lead["pid"]), int(lead.lead["start"])) else set()
 
     def _sweep(self) -> None:
         """The leader lists results/ now and then: what plain farms and people did there, what was removed."""
@@ -239,7 +219,7 @@ class Daemon:
         m = self.members
         under_way = set(self._starter.taken.values())
         ready = tuple(
-            Candidate(idea.id, int(idea.priority), idea.gpus)
+            Candidate(idea.id, idea.priority, idea.gpus)
             for idea in m.queue.ready(_CANDIDATES)
             if idea.id not in under_way
         )
@@ -256,7 +236,7 @@ class Daemon:
             farm_slots=self.show.farm_slots(),
             leads=m.leadership.mine,
             leader=m.leadership.fold.token,
-            leader_dead=self._leader_dead,
+            leader_dead=m.succession.due,
             dead=tuple(m.attempts.dead),
         )
 

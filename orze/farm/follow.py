@@ -31,8 +31,8 @@ class Follower:
     def look(self) -> None:
         """List the heartbeats, and take in what ended; OSError where the share did not answer."""
         m = self._members
-        leads = m.leadership.mine
-        changes = m.attempts.look(judge=leads, clones=leads and m.hosts.cloned(m.attempts.daemons))
+        judge = m.succession.watches
+        changes = m.attempts.look(judge=judge, clones=judge and m.hosts.cloned(m.attempts.daemons))
         self._watch_keepers()
         for attempt in changes.appeared:
             self._on_appeared(attempt)

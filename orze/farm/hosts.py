@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from orze.coord.heartbeat import Beat
@@ -66,6 +67,7 @@ class Hosts:
         data = json.dumps(about).encode()
         if data != self._told:
             self._context.files.replace(self._context.paths.host(self._context.token), data)
+            self._context.files.sync_dir(self._context.paths.hosts)
             self._told = data
 
     def dead(self, tokens: set[str], present: set[str]) -> set[str]:
@@ -103,12 +105,8 @@ class Hosts:
         """What the living daemons tell of their hosts."""
         rows = []
         for token in tokens:
-            about = self._read(token)
-            try:
-                if about is not None:
-                    rows.append(_row(about, leader=token == leader))
-            except (TypeError, ValueError):
-                continue  # written by another version, or by nobody of ours
+            row = row_of(self._read(token) or {}, leader=token == leader)
+            rows += [row] if row else []
         return sorted(rows, key=lambda row: row.name)
 
     def _read(self, token: str) -> dict[str, Any] | None:
@@ -119,21 +117,24 @@ class Hosts:
         return self._seen[token]
 
 
-def _row(about: dict[str, Any], *, leader: bool) -> HostRow:
-    cards = tuple(
-        CardRow(str(key), str(name), str(state), _mib(used), _mib(total))
-        for key, name, state, used, total in about.get("cards", ())
-    )
-    return HostRow(
-        name=str(about.get("name", "?")),
-        alive=True,
-        leader=leader,
-        cards=cards,
-        running=int(about.get("running", 0)),
-        free=int(about.get("free", 0)),
-        seen_s=0.0,
-    )
+def row_of(about: dict[str, Any], *, leader: bool) -> HostRow | None:
+    """What a host tells of itself; None where another version wrote it, or nobody of ours."""
+    try:
+        cards = tuple(
+            CardRow(str(key), str(name), str(state), _mib(used), _mib(total))
+            for key, name, state, used, total in about["cards"]
+        )
+        running, free = int(about["running"]), int(about["free"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    name = str(about.get("name", "?"))
+    return HostRow(name=name, alive=True, leader=leader, cards=cards, running=running, free=free, seen_s=0.0)
 
 
 def _mib(told: object) -> float | None:
-    return None if told is None else float(str(told))
+    if told is None:
+        return None
+    value = float(str(told))
+    if not math.isfinite(value):
+        raise ValueError("no amount of memory")
+    return value

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from orze.farm.context import Context
 from orze.farm.queue import Queue
-from orze.ideas.model import Idea, Priority
+from orze.ideas.model import Idea
 from orze.ideas.parse import IdeaError, parse
 from orze.ideas.scan import Section
 from orze.ideas.source import IdeasSource, Quarantine, StaleSection
 
 _LOG = logging.getLogger("orze")
 SETTLING = 1.0  # seconds for which a file must be unchanged before its last section is taken as whole
-_PRIORITY = Idea.__slots__.index("priority")
 _BUDGET = 0.5  # seconds of one cycle that may go into reading new sections
 _BATCH = 5000  # sections that go into the journal in one cycle
 _CHUNK = 256  # sections that are read with one opening of the file
@@ -42,7 +41,7 @@ class Intake:
         self._refused: set[str] = set()
         self._logged: set[tuple[str | None, str]] = set()
         self._present: dict[str, str] = {}
-        self._changed: set[str] = set()
+        self._changed: dict[str, None] = {}  # in the order of what it names, which lies so in memory
         self._complete = False
 
     @property
@@ -99,7 +98,7 @@ class Intake:
         """What was read, as plain values for `resume`."""
         source = self._source.state()
         entries = map(self._queue.get, self._present)
-        ideas = [_row(entry.idea) for entry in entries if entry and entry.idea]
+        ideas = [tuple(entry.idea) for entry in entries if entry and entry.idea]
         bad = [(name, found.line, found.reason) for name, found in self._bad.items()]
         return source, ideas, bad, [(b.id, b.line, b.reason) for b in self._scanned]
 
@@ -112,9 +111,9 @@ class Intake:
         source, ideas, bad, scanned = state
         if not self._source.resume(source):
             return False
-        for row in ideas:
-            self._accept(_idea(row))
-        self._changed.clear()
+        for idea in map(Idea._make, ideas):
+            self._present[idea.id] = idea.sha
+            self._queue.set_idea(idea.id, idea)
         for idea_id, line, reason in bad:
             self._quarantine(idea_id, line, reason)
         self._scanned = [Quarantine(idea_id, self._name, line, reason) for idea_id, line, reason in scanned]
@@ -134,12 +133,21 @@ class Intake:
         They are drained: whoever cannot write them calls `recheck`.
         """
         parts: dict[str, list[list[str] | str]] = {"register": [], "vanish": [], "restore": []}
-        later = set()
-        for idea_id in sorted(self._changed):
+        later: dict[str, None] = {}
+        for idea_id in sorted(self._news()):
             if len(parts["register"]) >= _BATCH or not self._tell(idea_id, parts):
-                later.add(idea_id)
+                later[idea_id] = None
         self._changed = later
         return {part: items for part, items in parts.items() if items}
+
+    def _news(self) -> Iterator[str]:
+        """The changed ones of which the journal may not know yet; after `recheck` that is a look at all."""
+        look, present = self._queue.get, self._present.get
+        for idea_id in self._changed:
+            entry = look(idea_id)
+            known = entry.known if entry else None
+            if known is None or known.vanished or known.sha != present(idea_id):
+                yield idea_id
 
     def _tell(self, idea_id: str, parts: dict[str, list[list[str] | str]]) -> bool:
         """Add what the journal does not know of an idea; False where that cannot be told yet."""
@@ -163,8 +171,8 @@ class Intake:
 
     def recheck(self) -> None:
         """Compare everything with the journal again: this host has just become the leader."""
-        self._changed.update(self._present)
-        self._changed.update(self._queue.ids())
+        self._changed |= dict.fromkeys(self._queue.ids())
+        self._changed |= dict.fromkeys(self._present)
 
     def _take(self, section: Section, text: str) -> None:
         try:
@@ -178,7 +186,7 @@ class Intake:
     def _accept(self, idea: Idea) -> None:
         self._bad.pop(idea.id, None)
         self._present[idea.id] = idea.sha
-        self._changed.add(idea.id)
+        self._changed[idea.id] = None
         self._queue.set_idea(idea.id, idea)
 
     def _quarantine(self, idea_id: str, line: int, reason: str) -> None:
@@ -207,20 +215,6 @@ class Intake:
     def _remove(self, idea_id: str) -> None:
         self._bad.pop(idea_id, None)
         self._present.pop(idea_id, None)
-        self._changed.add(idea_id)
+        self._changed[idea_id] = None
         self._queue.set_idea(idea_id, None)
         self._queue.forget(idea_id)
-
-
-def _row(idea: Idea) -> tuple[Any, ...]:
-    """The fields of an idea in their order, as plain values."""
-    return tuple(
-        int(value) if isinstance(value, Priority) else value
-        for value in (getattr(idea, name) for name in Idea.__slots__)
-    )
-
-
-def _idea(row: tuple[Any, ...]) -> Idea:
-    fields = list(row)
-    fields[_PRIORITY] = Priority(fields[_PRIORITY])
-    return Idea(*fields)

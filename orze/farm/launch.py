@@ -16,6 +16,7 @@ from orze.config.locate import python_command, python_environment
 from orze.config.schema import Settings
 from orze.coord.idea_chain import IdeaFold
 from orze.core.errors import ConfigError, OrzeError
+from orze.core.paths import attempt_name
 from orze.gpu.slots import Slot, environment
 from orze.ideas.model import Idea, IdeaError
 from orze.ideas.parse import deep_merge, load_config
@@ -211,7 +212,7 @@ class Launcher:
                 output=s.eval_output,
             ),
             "posts": self._posts(start),
-            "trained": _trained(fold),
+            "trained": trained_of(fold),
             "links": dict(start.links),
             "resume_above": fold.afresh_after,
             "stall": s.stall_minutes * 60,
@@ -302,13 +303,14 @@ def _seed(merged: Mapping[str, Any]) -> int:
     return 0
 
 
-def _trained(fold: IdeaFold) -> Trained | None:
+def trained_of(fold: IdeaFold) -> Trained | None:
+    """What an earlier attempt trained and the next one only evaluates; None where it has to train."""
     if fold.trained is None:
         return None
     record = fold.trained
     return {
-        "directory": str(record["directory"]),
-        "metrics": dict(record["metrics"]),
+        "directory": str(record.get("directory") or attempt_name(record.get("attempt", 0), record["token"])),
+        "metrics": dict(record.get("metrics", {})),
         "seconds": float(record.get("seconds", 0.0)),
     }
 

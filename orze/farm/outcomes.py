@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from orze.core.states import State
 _METRICS = 64  # numbers of one result that the journal keeps
 _TEXT = 300
 _DEPTH = 4
+_LARGEST = sys.float_info.max  # a larger whole number is none that a report could show
 
 Facts = dict[str, Any]
 
@@ -67,7 +69,7 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, float | str | bool | None]:
         if isinstance(value, Mapping) and depth < _DEPTH:
             waiting += [(f"{name}.{key}", below, depth + 1) for key, below in reversed(list(value.items()))]
         elif value is None or isinstance(value, bool | int | float):
-            flat[name[:_TEXT]] = value
+            flat[name[:_TEXT]] = value if value is None or abs(value) <= _LARGEST else None
         elif isinstance(value, str):
             flat[name[:_TEXT]] = value[:_TEXT]
     return flat

@@ -102,14 +102,14 @@ class Queue:
         entry = self._entry(idea_id)
         before = entry.idea.after if entry.idea else ()
         after = idea.after if idea else ()
-        for other in before:
-            self._waiters.get(other, set()).discard(idea_id)
         self._leave_ready(idea_id, entry)
         entry.idea, entry.bad = idea, ""
-        for other in after:
-            self._waiters.setdefault(other, set()).add(idea_id)
         self.touch(idea_id)
         if before != after:
+            for other in before:
+                self._waiters.get(other, set()).discard(idea_id)
+            for other in after:
+                self._waiters.setdefault(other, set()).add(idea_id)
             self._recheck_circles(idea_id)
 
     def set_bad(self, idea_id: str, reason: str) -> None:
@@ -181,10 +181,13 @@ class Queue:
                 continue
             before = entry.state
             entry.state, entry.reason = self._standing(current, entry)
-            self._count(current, before, entry.state)
             self._place(current, entry)
-            if before is not entry.state and _matters(before) != _matters(entry.state):
-                changed += self._waiters.get(current, ())
+            if before is entry.state:
+                continue
+            self._count(current, before, entry.state)
+            waiters = self._waiters.get(current)
+            if waiters and _matters(before) != _matters(entry.state):
+                changed += waiters
 
     def _standing(self, idea_id: str, entry: Entry) -> tuple[State, str]:
         known = entry.known
@@ -203,6 +206,13 @@ class Queue:
         return self._waiting(idea_id, entry.idea)
 
     def _waiting(self, idea_id: str, idea: Idea) -> tuple[State, str]:
+        if idea.after and (waits := self._waits_for(idea_id, idea)):
+            return waits
+        if idea_id in self._deferred:
+            return State.QUEUED, self._deferred[idea_id]
+        return State.QUEUED, self._unfit(idea)
+
+    def _waits_for(self, idea_id: str, idea: Idea) -> tuple[State, str] | None:
         pending = [(other, self._state(other)) for other in idea.after]
         pending = [(other, state) for other, state in pending if state not in SUCCEEDED]
         for other, state in pending:
@@ -216,9 +226,7 @@ class Queue:
             if state in TERMINAL:
                 return State.SKIPPED, f"its After {other} is {state}"
             return State.QUEUED, f"waits for {other}"
-        if idea_id in self._deferred:
-            return State.QUEUED, self._deferred[idea_id]
-        return State.QUEUED, self._unfit(idea)
+        return None
 
     def _unfit(self, idea: Idea) -> str:
         if idea.hosts and not any(fnmatchcase(self._host, pattern) for pattern in idea.hosts):
@@ -265,8 +273,6 @@ class Queue:
         return entry
 
     def _count(self, idea_id: str, before: State | None, after: State | None) -> None:
-        if before is after:
-            return
         if before is not None:
             self.counts[before] -= 1
             self.by_state[before].pop(idea_id, None)
@@ -275,16 +281,16 @@ class Queue:
             self.by_state[after][idea_id] = None
 
     def _place(self, idea_id: str, entry: Entry) -> None:
-        if entry.state is State.QUEUED and entry.reason:
+        queued = entry.state is State.QUEUED
+        if queued and entry.reason:
             self._blocked[idea_id] = None
         else:
             self._blocked.pop(idea_id, None)
-        if entry.state is State.QUEUED and not entry.reason:
-            if idea_id not in self._ready_ids:
-                self._ready_ids.add(idea_id)
-                insort(self._ready, entry.order)
-        else:
+        if not queued or entry.reason:
             self._leave_ready(idea_id, entry)
+        elif idea_id not in self._ready_ids:
+            self._ready_ids.add(idea_id)
+            insort(self._ready, entry.order)
 
     def _leave_ready(self, idea_id: str, entry: Entry) -> None:
         if idea_id in self._ready_ids:

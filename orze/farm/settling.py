@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 
-from orze.attempt.projections import METRICS_FILE, project
-from orze.coord.chain import Chain
+from orze.attempt.projections import METRICS_FILE
 from orze.coord.idea_chain import IdeaFold
 from orze.coord.journal import Journal
 from orze.core.states import SUCCEEDED, TERMINAL, State
@@ -98,7 +96,7 @@ class Settler:
 
     def _inspect(self, idea_id: str) -> bool:
         try:
-            chain, fold = self._attempts.chain(idea_id)
+            _, fold = self._attempts.chain(idea_id)
         except FileNotFoundError:
             return self._inspect_plain(idea_id)
         if fold.running:
@@ -106,7 +104,6 @@ class Settler:
             return False
         if fold.end is None:
             return False
-        self._show(idea_id, chain, fold)
         self.settle(idea_id, fold)
         return True
 
@@ -122,12 +119,6 @@ class Settler:
             return False
         self._note(idea_id, *outcome)
         return True
-
-    def _show(self, idea_id: str, chain: Chain, fold: IdeaFold) -> None:
-        """The keeper may have died between its last record and what people read."""
-        idea = self._context.paths.idea(idea_id)
-        if not os.path.exists(idea.projection(METRICS_FILE)):
-            project(self._context.files, idea, chain, fold)
 
     def _note(self, idea_id: str, state: State, facts: Facts) -> None:
         facts["title"] = self._queue.title(idea_id)

@@ -6,7 +6,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from orze.attempt.projections import METRICS_FILE, project
 from orze.coord import requests
+from orze.coord.chain import Chain
+from orze.coord.idea_chain import IdeaFold
 from orze.coord.journal import Journal
 from orze.coord.leader import Leadership
 from orze.core.states import State
@@ -82,7 +85,8 @@ class Steward:
         written = False
         try:
             parts: Parts = dict(self._intake.changes())
-            parts["outcomes"] = [[idea_id, *outcome] for idea_id, outcome in self._outcomes.items()]
+            shown = {idea_id: end for idea_id, end in self._outcomes.items() if self._show(idea_id)}
+            parts["outcomes"] = [[idea_id, *outcome] for idea_id, outcome in shown.items()]
             parts["reopen"] = list(self._reopened)
             entries = self._take_inbox(parts)
             asked = requests.pending(self._context.files, self._context.paths.requests)
@@ -94,11 +98,32 @@ class Steward:
                 self._intake.recheck()
         if not written:
             return  # another leader wrote meanwhile: look again first
-        self._outcomes.clear()
+        for idea_id in shown:
+            del self._outcomes[idea_id]
         self._reopened.clear()
         self._empty_inbox(entries)
         for request in asked:
             requests.remove(self._context.files, self._context.paths.requests, request)
+
+    def _show(self, idea_id: str) -> bool:
+        """Make sure that people can see how an idea ended, for nobody looks at it again once it is journaled.
+
+        Its keeper may have died, or met a full disk, between its last record and the projections.
+        """
+        idea = self._context.paths.idea(idea_id)
+        files = self._context.files
+        try:
+            if METRICS_FILE not in files.listdir(idea.home):
+                fold = IdeaFold()
+                chain = Chain(files, idea.chain, fold, self._context.clock)
+                chain.refresh()
+                project(files, idea, chain, fold)
+        except FileNotFoundError:
+            return True  # somebody has removed it; the next sweep tells
+        except OSError as error:
+            self.problems.append(f"the files of {idea_id} that show its end: {error.strerror or error}")
+            return False
+        return True
 
     def _take_inbox(self, parts: Parts) -> list[tuple[str, str, str]]:
         """Give every waiting entry its id, for ever, and register it in the same record."""

@@ -55,8 +55,8 @@ class View:
         farm_slots: free slots of all living hosts, about.
         leads: whether this host leads.
         leader: the token of whoever leads; empty where nobody does.
-        leader_dead: its heartbeat has stopped for good.
-        dead: attempts to be reaped: those of this machine, and all others where this host leads.
+        leader_dead: its heartbeat has stopped for good, and it is for this host to say so.
+        dead: dead attempts of this machine, and all others where this host leads or would be next.
     """
 
     slots: tuple[SlotView, ...] = ()

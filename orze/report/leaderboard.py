@@ -64,16 +64,31 @@ class Leaderboard:
 
     def state(self) -> tuple[Any, ...]:
         """All results as plain values, for `resume`."""
+        self._settle()
         rows = {str(state): rows for state, rows in self._rows.items()}
-        return rows, self._names, dict(self._finite)
+        ranking = (self._keys.tobytes(), self._orders.tobytes(), self._ids, list(self._unranked))
+        return rows, self._names, dict(self._finite), self._ranked_by, ranking
 
     def resume(self, state: tuple[Any, ...]) -> None:
-        """Fill an empty board with what `state` gave; it is ranked when it is first read."""
-        rows, names, finite = state
+        """Fill an empty board with what `state` gave; the ranking too, if it would be made the same way."""
+        rows, names, finite, ranked_by, ranking = state
         self._rows |= {State(name): results for name, results in rows.items()}
         self._names = names
         self._shapes = {shape: number for number, shape in enumerate(names)}
         self._finite = Counter(finite)
+        metric, *settings = ranked_by
+        self._rank_by(metric)
+        if settings == [self._configured, self._sort]:
+            keys, orders, self._ids, unranked = ranking
+            self._keys.frombytes(keys)
+            self._orders.frombytes(orders)
+            self._unranked = dict.fromkeys(unranked)
+            self._stale = False
+
+    @property
+    def _ranked_by(self) -> tuple[str | None, ...]:
+        """All that has a say in the order."""
+        return self._metric, self._configured, self._sort
 
     def __len__(self) -> int:
         return sum(map(len, self._rows.values()))
@@ -192,8 +207,8 @@ class Leaderboard:
         self._sign = 1.0 if is_ascending(metric or "", self._sort) else -1.0
         self._keys = array("d")
         self._orders = array("q")
-        self._ids: list[str] = []
-        self._unranked: dict[str, None] = {}
+        self._ids = list[str]()
+        self._unranked = dict[str, None]()
         self._stale = True
 
     def _succeeded(self) -> Iterator[tuple[str, bytes]]:

@@ -135,7 +135,9 @@ def save(plot: Plot, path: str) -> None:
         matplotlib.rcdefaults()
         matplotlib.rc("svg", fonttype="none", hashsalt="orze")
         draw(plot).savefig(svg, format="svg", dpi=150, metadata={"Date": None})
-    RealFiles().replace(os.path.abspath(path), svg.getvalue())
+    files, target = RealFiles(), os.path.abspath(path)
+    files.replace(target, svg.getvalue())
+    files.sync_dir(os.path.dirname(target))
 
 
 def _frame(axes: Axes, plot: Plot) -> None:

@@ -55,6 +55,13 @@ def test_everything_is_made_in_a_directory_of_its_own(tmp_path: Path):
     assert (door / "idea-001").resolve() == own
 
 
+def test_a_try_that_was_refused_half_way_can_be_repeated(tmp_path: Path):
+    made = workspace(tmp_path / "results", links={"idea-000": "idea-000/attempts/1-x"})
+    made.make()
+    made.make()
+    assert sorted(os.listdir(made.results_argument)) == ["idea-000", "idea-001"]
+
+
 def test_a_door_shows_the_ideas_that_this_one_builds_on(tmp_path: Path):
     results = tmp_path / "results"
     (results / "idea-000" / "attempts" / "1-x").mkdir(parents=True)

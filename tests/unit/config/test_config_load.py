@@ -101,7 +101,9 @@ TIME = "must be a time (seconds such as 3600, or 90m, 2h, 1h30m, 1d)"
         ),
         (
             "\norphan_timeout_hours: 0.02",
-            "2: lease breaks `fence + kill < steal`: 60 + 15 = 75 s against 72 s" + REMEDY.format("steal"),
+            "2: lease breaks `fence + kill < steal`: 60 + 15 = 75 s against 72 s"
+            + REMEDY.format("steal")
+            + " (steal is orphan_timeout_hours, 0.02 h)",
         ),
         (
             "a: 1\nb: [1, 2\nc: 3\n",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from orze.coord.journal import PARTS, Journal
 from orze.coord.record import LIMIT, decode, encode, new_record, slot_name
 from orze.core.clock import ManualClock
+from orze.core.files import make_dirs
 from orze.core.memory import MemoryFiles
 from orze.core.states import State
 from tests.fakes.shares import fails_once
@@ -110,13 +111,13 @@ def test_answers_are_kept_by_the_uuid_of_their_request_up_to_a_bound(journal):
 def test_what_changed_is_told_once(files, journal):
     journal.write(1, {"register": [section(1), section(2)], "outcomes": [["idea-001", "FAILED", {"a": 1}]]})
     assert journal.fold.drain() == (
-        {"idea-001", "idea-002"},
+        {"idea-001": None, "idea-002": None},
         [("idea-001", State.FAILED, {"a": 1})],
     )
-    assert journal.fold.drain() == (set(), [])
+    assert journal.fold.drain() == ({}, [])
     journal.write(1, {"hold": [["idea-002", "x"]], "answers": [["u", "done"]]})
-    assert journal.fold.drain() == ({"idea-002"}, [])
-    assert replay(files).fold.drain()[0] == {"idea-001", "idea-002"}
+    assert journal.fold.drain() == ({"idea-002": None}, [])
+    assert replay(files).fold.drain()[0].keys() == {"idea-001", "idea-002"}
 
 
 def test_an_outcome_of_an_idea_that_was_never_registered_is_known_too(journal):
@@ -127,7 +128,7 @@ def test_an_outcome_of_an_idea_that_was_never_registered_is_known_too(journal):
 def test_an_outcome_that_was_assumed_is_no_news(journal):
     journal.fold.assume("idea-001", State.COMPLETED)
     assert journal.fold.ideas["idea-001"].outcome == State.COMPLETED
-    assert journal.fold.drain() == (set(), [])
+    assert journal.fold.drain() == ({}, [])
 
 
 MALFORMED = {
@@ -238,6 +239,7 @@ def test_a_lost_reply_writes_an_entry_once(files, done):
 
 
 def test_an_entry_whose_end_was_not_seen_is_told_by_following_again(files):
+    make_dirs(files, f"{HOME}/0000")
     journal = open_journal(fails_once(files, "sync_dir", 5, done=True))
     with pytest.raises(OSError, match="EIO"):
         journal.write(1, {"register": [section(1)]})

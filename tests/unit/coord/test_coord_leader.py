@@ -5,6 +5,7 @@ import pytest
 from orze.coord.leader import LEAD, LOST, RESIGN, LeaderFold, Leadership
 from orze.coord.record import digest, encode, new_record
 from orze.core.clock import ManualClock
+from orze.core.files import make_dirs
 from orze.core.memory import MemoryFiles
 from tests.fakes.shares import fails_once, remove_tree
 
@@ -178,6 +179,7 @@ def test_a_campaign_whose_reply_is_lost_is_won_once(files, daemon, done):
 
 
 def test_a_campaign_that_failed_midway_is_seen_at_the_next_one(files, daemon):
+    make_dirs(files, f"{HOME}/0000")
     a = daemon("a", fails_once(files, "sync_dir", 5, done=False))
     with pytest.raises(OSError, match="EIO"):
         a.campaign()

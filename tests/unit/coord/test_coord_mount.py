@@ -7,7 +7,7 @@ import pytest
 
 from orze.coord.mount import attribute_cache, preflight
 from orze.core.errors import MountError
-from orze.core.files import RealFiles
+from orze.core.files import RealFiles, make_dirs
 from orze.core.memory import MemoryFiles
 from tests.fakes.shares import Answers, Share, fails_always
 
@@ -91,7 +91,7 @@ def test_a_good_filesystem_passes_and_is_left_as_it_was(tmp_path, real):
 )
 def test_a_filesystem_that_lacks_something_is_refused_with_a_sentence(name, number, step):
     files = MemoryFiles()
-    files.mkdir("/results")
+    make_dirs(files, HOME)
     with pytest.raises(MountError) as refusal:
         preflight(fails_always(files, name, number), HOME)
     sentence = str(refusal.value)

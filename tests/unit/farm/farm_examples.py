@@ -171,12 +171,10 @@ def follow(members: Assembly) -> None:
     members.journal.follow()
     changed, outcomes = members.journal.fold.drain()
     for idea_id in changed:
-        known = members.journal.fold.ideas[idea_id]
-        members.queue.set_known(idea_id, known)
-        if known.outcome is None:
-            members.board.drop(idea_id)
-    for idea_id, _, _ in outcomes:
-        members.steward.told(idea_id)
+        members.queue.set_known(idea_id, members.journal.fold.ideas[idea_id])
+    for idea_id, outcome, _ in outcomes:
+        if outcome:
+            members.steward.told(idea_id)
     members.board.take(outcomes)
 
 

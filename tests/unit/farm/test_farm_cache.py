@@ -126,7 +126,15 @@ def test_what_the_journal_says_since_is_followed(farm):
     )
     without = start(farm, cached=False)
     assert without["known"]["idea-006"][3] == "by ada"
-    assert start(farm, cached=True)["known"] == without["known"]
+    assert [idea_id for _, _, idea_id, _ in without["top"]] == ["idea-003"], "idea-001 was opened again"
+    assert start(farm, cached=True) == without
+
+
+def test_results_are_ranked_anew_where_another_metric_ranks_by_now(farm, tmp_path, environ):
+    made = Assembly(context(tmp_path, gpus="cpu:1", report={"primary_metric": "number"}), environ)
+    made.load_cache()
+    assert [ranked.rank for ranked in made.board.leaderboard.top(10)] == [None, None]
+    assert [ranked.rank for ranked in read(farm(), cached=True).board.leaderboard.top(10)] == [1, 2]
 
 
 @pytest.mark.parametrize("change", ["edited", "shortened", "removed"])

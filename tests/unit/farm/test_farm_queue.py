@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from farm_examples import an_idea
 
@@ -221,7 +219,7 @@ def test_ideas_are_offered_by_priority_and_then_by_number():
 
 def test_ids_of_one_number_are_two_ideas():
     made = Queue("gpu-a", 1)
-    made.set_idea("idea-01", replace(an_idea(1), id="idea-01"))
+    made.set_idea("idea-01", an_idea(1)._replace(id="idea-01"))
     made.set_idea("idea-001", an_idea(1))
     assert [idea.id for idea in made.ready(9)] == ["idea-001", "idea-01"]
 
@@ -271,7 +269,7 @@ def test_an_attempt_of_an_idea_that_is_not_in_the_file_leaves_nothing_when_it_en
 
 def test_a_title_is_told_while_there_is_one():
     made = Queue("gpu-a", 1)
-    made.set_idea("idea-001", replace(an_idea(1), title="Wide"))
+    made.set_idea("idea-001", an_idea(1)._replace(title="Wide"))
     made.set_bad("idea-002", "no YAML")
     assert [made.title(f"idea-00{n}") for n in (1, 2, 3)] == ["Wide", "", ""]
 

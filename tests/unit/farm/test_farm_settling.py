@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from farm_examples import ELSEWHERE, Played, a_leader, follow, lead, section, standing, write_ideas
 
+from orze.coord.journal import Journal
 from orze.core.states import State
 from orze.farm.assembly import Assembly
 from orze.farm.steward import number_of
@@ -33,6 +34,14 @@ def home(members: Assembly, idea_id: str = "idea-001") -> Path:
 def settle(members: Assembly, played: Played) -> None:
     members.settler.settle(played.idea_id, played.fold)
     lead(members)
+
+
+def journaled(members: Assembly) -> list[str]:
+    """The ideas whose end the journal tells, as another host reads it."""
+    made = members.context
+    journal = Journal(made.files, made.paths.journal, made.clock, frame=made.frame)
+    journal.follow()
+    return [idea_id for idea_id, known in journal.fold.ideas.items() if known.outcome]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +78,22 @@ def test_a_result_is_told_with_title_and_metrics(tmp_path: Path, caplog: pytest.
     assert best
     assert (best.result.title, best.result.host, best.value) == ("An idea", "gpu-b", 0.25)
     assert "idea-001 is COMPLETED on gpu-b after 2 s: val_loss=0.25 steps=10 lr=0.1" in caplog.messages
+
+
+def test_what_a_keeper_could_not_show_is_shown_before_the_journal_settles_it(tmp_path: Path):
+    members = farm(tmp_path, 1)
+    played = Played(members.context, "idea-001")
+    played.end()
+    in_the_way = home(members) / "claim.json"
+    in_the_way.mkdir()
+    settle(members, played)
+    assert journaled(members) == []
+    assert members.steward.problems == ["the files of idea-001 that show its end: Is a directory"]
+    in_the_way.rmdir()
+    lead(members)
+    assert journaled(members) == ["idea-001"]
+    assert json.loads((home(members) / "metrics.json").read_text())["val_loss"] == 0.5
+    assert members.steward.problems == []
 
 
 @pytest.mark.parametrize(

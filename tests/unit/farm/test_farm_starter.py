@@ -8,6 +8,7 @@ import json
 import os
 import select
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -352,6 +353,19 @@ def test_keepers_outlive_the_nursery_s_end_and_sessions_are_their_own(tmp_path: 
     assert keeper.answer() == ""
     assert os.getsid(keeper.pid) == keeper.pid
     keeper.let_go()
+
+
+def test_a_nursery_whose_daemon_dies_before_the_answer_leaves_without_a_word(capfd):
+    link = Nursery().open()
+    nursery = psutil.Process().children()[-1]
+    nursery.suspend()  # so that the daemon is gone when it answers
+    pipe = os.pipe()
+    socket.send_fds(link, [b"\0"], pipe)
+    for descriptor in (*pipe, link.detach()):
+        os.close(descriptor)
+    nursery.resume()
+    _, status = os.waitpid(nursery.pid, 0)
+    assert (status, capfd.readouterr().err) == (0, "")
 
 
 def test_nothing_of_the_daemon_s_environment_reaches_a_keeper(monkeypatch: pytest.MonkeyPatch):

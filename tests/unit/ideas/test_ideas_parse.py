@@ -73,7 +73,7 @@ def test_a_heading_alone_is_an_idea_that_runs_the_base_configuration() -> None:
     ],
 )
 def test_a_field_line_may_be_written_in_several_ways(line: str) -> None:
-    assert read(f"## idea-1: x\n\n{line}\n").priority is Priority.LOW
+    assert read(f"## idea-1: x\n\n{line}\n").priority == Priority.LOW
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_field_line_may_be_written_in_several_ways(line: str) -> None:
     ],
 )
 def test_a_line_that_is_no_field_of_the_section_is_not_read_as_one(text: str) -> None:
-    assert read(f"## idea-1: x\n{text}\n").priority is not Priority.LOW
+    assert read(f"## idea-1: x\n{text}\n").priority != Priority.LOW
 
 
 def test_fields_after_the_yaml_block_count_too() -> None:

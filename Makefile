@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench nemesis test-nfs fuzz clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -37,9 +37,25 @@ lint: $(STAMP)dev
 	$(BIN)/lint-imports
 	$(BIN)/python tests/check_sizes.py
 
+# make fuzz TARGET=all MINUTES=12: coverage-guided fuzzing of everything that comes from outside.
+TARGET ?= all
+fuzz: MINUTES ?= 12
+fuzz: $(STAMP)dev
+	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris>=3'
+	$(BIN)/python tests/fuzz/fuzz.py $(TARGET) $(MINUTES)
+
+# make test-nfs: several kernels over a real NFS mount, as root on Debian; FULL=1 with usual leases and caches.
+test-nfs: $(STAMP)dev
+	ORZE_NFS_FULL=$(FULL) $(BIN)/python -m pytest tests/nfs -s
+
+# make nemesis MINUTES=30: real daemons on hosts that are killed, frozen, filled and set wrong, run after run.
+nemesis: MINUTES ?= 30
+nemesis: $(STAMP)dev
+	$(BIN)/python tests/e2e/nemesis.py $(MINUTES)
+
 # make bench: what things cost, as ratios.
 bench: $(STAMP)dev
-	@for script in bench/*.py; do case $$script in bench/common.py) ;; *) $(BIN)/python $$script || exit 1;; esac; done
+	@for script in bench/*.py; do case $$script in bench/common.py|bench/stage.py|bench/big_farm.py) ;; *) $(BIN)/python $$script || exit 1;; esac; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -89,7 +89,10 @@ def nurse() -> bool:
     gc.freeze()  # what is there now stays shared with the keepers: no collection of theirs writes to it
     link = socket.socket(fileno=FROM_DAEMON)
     while True:
-        asked, pipes, _, _ = socket.recv_fds(link, 1, 2)
+        try:
+            asked, pipes, _, _ = socket.recv_fds(link, 1, 2)
+        except ConnectionResetError:
+            return False  # the daemon died with an answer unread
         if not asked:
             return False
         try:

@@ -79,7 +79,8 @@ class Attempts:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._watch = context.watch()
-        self._quick = context.watch(steal=3 * context.settings.lease.heartbeat)
+        lease = context.settings.lease  # a clone that is cut off as well has ended by then
+        self._quick = context.watch(steal=lease.fence + lease.kill + lease.heartbeat)
         self._known: dict[str, Attempt] = {}
         self._daemons: set[str] = set()
         self._orphans: dict[str, str] = {}

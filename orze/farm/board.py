@@ -26,6 +26,7 @@ from orze.report.status import status_json
 
 REPORT, STATUS, PICTURE = "report.md", "status.json", "progress.svg"
 _SHOWN = 50  # lines of each list
+_LIVE = 200  # attempts whose last line of progress is read for one report
 _DEFAULT_COLUMNS = 4
 _GB = 1e9
 
@@ -208,9 +209,9 @@ class Board:
                 attempt.gpu,
                 max(0.0, now - attempt.since),
                 attempt.number,
-                self._attempts.last_metrics(attempt),
+                self._attempts.last_metrics(attempt) if place < _LIVE else "",
             )
-            for attempt in sorted(self._attempts, key=lambda attempt: attempt.since)
+            for place, attempt in enumerate(sorted(self._attempts, key=lambda attempt: attempt.since))
             if attempt.claimed
         ]
 

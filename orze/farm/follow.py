@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from orze.core.states import SUCCEEDED, State
 from orze.farm.assembly import Assembly
@@ -25,6 +26,7 @@ class Follower:
         self._members = members
         self._show = show
         self._watched: set[int] = set()
+        self._ended: set[str] = set()
         self.started: set[str] = set()
         self.succeeded = self.failed = 0
 
@@ -36,14 +38,35 @@ class Follower:
         self._watch_keepers()
         for attempt in changes.appeared:
             self._on_appeared(attempt)
-        for idea_id in changes.ended:
+        self._ended |= changes.ended
+        fault: OSError | None = None
+        for step in [*map(self._see_end, list(self._ended)), *map(self._see_death, list(m.attempts.dead))]:
+            try:
+                step()
+            except OSError as error:
+                fault = error  # one chain that cannot be read must not hide the others; it is read again
+        if fault:
+            raise fault
+
+    def _see_end(self, idea_id: str) -> Callable[[], None]:
+        def step() -> None:
             self._settle(idea_id, "")
-        for dead in [dead for dead in m.attempts.dead if dead.here]:
+            self._ended.discard(idea_id)
+
+        return step
+
+    def _see_death(self, dead: Dead) -> Callable[[], None]:
+        def step() -> None:
+            m = self._members
+            if not dead.here:
+                return
             m.cards.outdate()
             if self._settle(dead.idea_id, dead.token):
                 m.reaper.clean(dead)
                 m.attempts.forget(dead.token)
                 m.attempts.dead.remove(dead)
+
+        return step
 
     def _watch_keepers(self) -> None:
         """Be woken by the ends of the keepers, and wait for no descriptor that is closed by now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Mapping
 
 from orze.farm.assembly import Assembly
@@ -14,6 +15,8 @@ _BUSY = 1.0  # seconds between two reports while things happen
 _TOGETHER = 0.05  # seconds for which what happens goes first, and is then told in one report
 _PICTURE = 5.0  # seconds between two pictures, at least
 _REST = 10  # and so many times what the last one took to draw, while attempts need the processors
+_SAMPLE = 32  # hosts that are asked how many slots are free: all of them would cost hosts times hosts
+_REFRESHED = 64  # attempts whose state is read again for one report
 
 
 class Show:
@@ -29,9 +32,12 @@ class Show:
         self._drawing = 0.0
         self._cycles = 0
         self._hosts: list[HostRow] = []
-        self._hosts_read = float("-inf")
+        self._slots = 1
+        self._slots_counted = float("-inf")
+        self._refreshed = 0
+        self._writing = 0.0
         self._free: list[str] = []
-        self._seen: tuple[list[str], list[str]] = ([], [])
+        self._seen: tuple[list[str], list[str], set[str]] = ([], [], set())
 
     def changed(self) -> None:
         """Something happened that the report tells."""
@@ -46,11 +52,11 @@ class Show:
             running = any(True for _ in self._members.attempts)  # their states and metrics move on unseen
             poll = max(_BUSY, self._context.settings.poll)
             return self._written + (min(_QUIET, poll) if running else _QUIET)
-        return max(self._written + _BUSY, self._changed_at + _TOGETHER)
+        return max(self._written + max(_BUSY, _REST * self._writing), self._changed_at + _TOGETHER)
 
     def farm_slots(self) -> int:
         """Free slots of all hosts, about."""
-        return max(1, sum(host.free for host in self._hosts))
+        return max(1, self._slots)
 
     def after_cycle(self, taken: Mapping[str, str]) -> None:
         """Tell the others about this host, and people about the farm, where it is time.
@@ -64,13 +70,13 @@ class Show:
         self._free = [row.key for row in rows if row.state == "free"]
         with m.problems.guard("telling of this host"):
             m.hosts.tell(cards=rows, running=len(m.attempts.here()), free=len(self._free))
-        seen = [problem.text for problem in m.problems], self._free
+        seen = [problem.text for problem in m.problems], self._free, m.attempts.daemons
         if seen != self._seen:
             self._seen = seen
             self.changed()
         now = self._context.clock.steady()
-        if now >= self._hosts_read + _QUIET:
-            self._read_hosts(now)
+        if now >= self._slots_counted + _QUIET:
+            self._count_slots(now)
         if m.leadership.mine and now >= self.due():
             with m.problems.guard("writing the report"):
                 self.write()
@@ -88,6 +94,7 @@ class Show:
         """
         self._written = self._context.clock.steady()
         self._members.board.publish(self.snapshot())
+        self._writing = self._context.clock.steady() - self._written
         self._changed = False
 
     def write_all(self) -> None:
@@ -108,7 +115,7 @@ class Show:
         """What the report tells, as of now."""
         m = self._members
         lead = m.leadership.fold
-        self._read_hosts(self._written)
+        self._hosts = m.hosts.rows(m.attempts.daemons, lead.token)
         self._refresh_states()
         return m.board.snapshot(
             iteration=self._cycles,
@@ -137,14 +144,21 @@ class Show:
         if plotting and not m.board.plotting:
             self._drawing = self._context.clock.steady() - self._plotted
 
-    def _read_hosts(self, now: float) -> None:
+    def _count_slots(self, now: float) -> None:
         m = self._members
-        self._hosts_read = now
-        self._hosts = m.hosts.rows(m.attempts.daemons, m.leadership.fold.token)
+        self._slots_counted = now
+        daemons = sorted(m.attempts.daemons)
+        asked = random.sample(daemons, min(_SAMPLE, len(daemons)))
+        free = sum(host.free for host in m.hosts.rows(set(asked), ""))
+        self._slots = free * len(daemons) // max(1, len(asked))
 
     def _refresh_states(self) -> None:
+        """Those that were read longest ago first."""
         m = self._members
-        for attempt in [attempt for attempt in m.attempts if attempt.claimed]:
+        claimed = [attempt for attempt in m.attempts if attempt.claimed]
+        begin = self._refreshed % max(1, len(claimed))
+        self._refreshed = begin + _REFRESHED
+        for attempt in (claimed[begin:] + claimed[:begin])[:_REFRESHED]:
             try:
                 m.attempts.refresh(attempt)
             except OSError:

@@ -27,7 +27,8 @@ with open(f"{home}/environment.json", encoding="utf-8") as about:
 def note(what, **more):
     """Append a line to the history, in one write."""
     told = {"what": what, "idea": idea, "attempt": attempt, "host": host, "slot": slots, "pid": os.getpid()}
-    line = json.dumps({**told, "at": time.time(), **more}) + "\n"
+    clocks = {"at": time.time(), "steady": time.monotonic()}  # the second is one for all machines of a test
+    line = json.dumps({**told, **clocks, **more}) + "\n"
     descriptor = os.open(HISTORY, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(descriptor, line.encode())
     os.close(descriptor)

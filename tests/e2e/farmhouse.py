@@ -207,7 +207,7 @@ class Farm:
     def states(self) -> dict[str, int]:
         """How many ideas are in each state, as the report tells it, less the one that no host may run."""
         told = dict(self.status().get("states", {}))
-        if ELSEWHERE in self.ideas.read_text() and told.get("QUEUED"):
+        if ELSEWHERE in self.ideas.read_text(errors="replace") and told.get("QUEUED"):
             told["QUEUED"] -= 1
         return {state: count for state, count in told.items() if count}
 
@@ -316,6 +316,7 @@ class Daemon:
     """One farm.py.
 
     Attributes:
+        on: the machine that it runs on; None for this one.
         may_end: what its wait status may be while the test waits for other things; None: it runs.
     """
 
@@ -328,7 +329,7 @@ class Daemon:
         env: Mapping[str, str],
     ) -> None:
         self.command = command
-        self._on = on
+        self.on = on
         self._log = farm.home / f"daemon-{len(farm.daemons)}.log"
         self.may_end: set[int | None] = {None, 0} if "--once" in command else {None}
         become = functools.partial(os.login_tty, terminal) if terminal is not None else None
@@ -352,7 +353,7 @@ class Daemon:
     @property
     def pid(self) -> int:
         """Its pid here, also where it runs on another machine."""
-        if self._on is None:
+        if self.on is None:
             return self.process.pid
         return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
 

@@ -56,7 +56,8 @@ class Machine:
     def send(self, number: int) -> None:
         """Send a signal to every process there but the first."""
         for pid in self._pids():
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def runs(self, program: str) -> bool:
         """Whether a process there has a command line that names the program."""
@@ -67,10 +68,14 @@ class Machine:
         assert mine, f"{self.name} is not up"
         return [pid for pid in pids() if pid != self.init and pid_namespace(pid) == mine]
 
-    def stop(self) -> None:
-        """Cut the power."""
+    def cut(self) -> None:
+        """Cut the power, and do not wait until all is gone."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.init, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Cut the power, and wait until all is gone."""
+        self.cut()
         self._process.wait()
         assert self._process.stdout
         self._process.stdout.close()

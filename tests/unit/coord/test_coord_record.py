@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orze.coord.record import LIMIT, decode, digest, encode, new_record, slot_name, slot_of
+from orze.coord.record import (
+    LIMIT,
+    decode,
+    digest,
+    encode,
+    new_record,
+    slot_name,
+    slot_of,
+    well_formed,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -112,3 +121,21 @@ def test_every_record_has_a_nonce_of_its_own():
     first, second = new_record("LEAD", token="a"), new_record("LEAD", token="a")
     assert first.pop("nonce") != second.pop("nonce")
     assert first == second == {"kind": "LEAD", "token": "a"}
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("token", ["a", "44f46d96c6136e39accb78"], ["", "a/b", "..", "../a", "a\n", "ä", "a" * 201, 5, None]),
+        ("directory", ["1-44f4"], ["", ".", "../../etc", "/etc", "a\0", ["a"]]),
+        ("pid", [0, 7], [-1, 1 << 62, 7.0, True, "7", None]),
+        ("term", [1], [1e400, float("nan"), "1", -1]),
+        ("at", [0, 5.5], [float("inf"), float("nan"), 10**400, "5", None, True]),
+        ("metrics", [{}, {"a": [1]}], [[], None, "x"]),
+        ("post_errors", [[], ["x"]], [5, "x", [5], {"a": 1}]),
+        ("error", ["", "x"], [5, None, []]),
+    ],
+)
+def test_what_a_record_says_is_of_its_kind_or_the_record_is_void(name, good, bad):
+    assert all(well_formed({"kind": "X", name: value}) for value in good)
+    assert not any(well_formed({"kind": "X", name: value}) for value in bad)

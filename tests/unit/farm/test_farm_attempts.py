@@ -161,7 +161,7 @@ def test_who_does_not_lead_judges_nobody_elsewhere(tmp_path: Path):
         made.clock.advance(10)
 
 
-@pytest.mark.parametrize(("clones", "seconds"), [(False, 40.0), (True, 190.0)])
+@pytest.mark.parametrize(("clones", "seconds"), [(False, 100.0), (True, 190.0)])
 def test_an_attempt_of_an_earlier_boot_is_dead_sooner_unless_it_may_be_a_clone_s(
     tmp_path: Path, clones, seconds
 ):

@@ -355,12 +355,16 @@ def test_keepers_outlive_the_nursery_s_end_and_sessions_are_their_own(tmp_path: 
     keeper.let_go()
 
 
-def test_a_nursery_whose_daemon_dies_before_the_answer_leaves_without_a_word(capfd):
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_nursery_whose_daemon_dies_before_it_has_the_answer_leaves_without_a_word(capfd, answered: bool):
     link = Nursery().open()
     nursery = psutil.Process().children()[-1]
-    nursery.suspend()  # so that the daemon is gone when it answers
     pipe = os.pipe()
+    if not answered:
+        nursery.suspend()
     socket.send_fds(link, [b"\0"], pipe)
+    if answered:
+        until(lambda: select.select([link], [], [], 0)[0])
     for descriptor in (*pipe, link.detach()):
         os.close(descriptor)
     nursery.resume()

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench nemesis test-nfs fuzz clean
+.PHONY: help demo test lint bench simulate nemesis test-nfs fuzz clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -26,8 +26,8 @@ $(STAMP)dev: pyproject.toml | $(BIN)/python
 demo: $(STAMP)demo
 	@$(BIN)/python examples/demo.py
 
-test: $(STAMP)dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(STAMP)dev # one order of sets for all, so that a simulated schedule that fails can be seen again
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # make lint: ruff, mypy --strict, the layers, file and function length.
 lint: $(STAMP)dev
@@ -47,6 +47,11 @@ fuzz: $(STAMP)dev
 # make test-nfs: several kernels over a real NFS mount, as root on Debian; FULL=1 with usual leases and caches.
 test-nfs: $(STAMP)dev
 	ORZE_NFS_FULL=$(FULL) $(BIN)/python -m pytest tests/nfs -s
+
+# make simulate RUNS=100000: the protocol under simulated faults, on all cores.
+RUNS ?= 10000
+simulate: $(STAMP)dev
+	$(BIN)/python tests/model/campaign.py $(RUNS)
 
 # make nemesis MINUTES=30: real daemons on hosts that are killed, frozen, filled and set wrong, run after run.
 nemesis: MINUTES ?= 30

@@ -201,9 +201,7 @@ class Daemon:
         mtime = self._context.files.stat(self._context.paths.results).st_mtime_ns
         if mtime != self._swept[0]:
             self._swept = (mtime, now)
-        elif now - self._swept[1] > settled:
-            return
-        if self.members.settler.sweep():
+        if self.members.settler.sweep(anew=now - self._swept[1] <= settled):
             self.show.changed()
 
     def _offer_again(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from orze.core.states import SUCCEEDED, State
 from orze.farm.assembly import Assembly
@@ -39,34 +40,20 @@ class Follower:
         for attempt in changes.appeared:
             self._on_appeared(attempt)
         self._ended |= changes.ended
-        fault: OSError | None = None
-        for step in [*map(self._see_end, list(self._ended)), *map(self._see_death, list(m.attempts.dead))]:
-            try:
-                step()
-            except OSError as error:
-                fault = error  # one chain that cannot be read must not hide the others; it is read again
-        if fault:
-            raise fault
-
-    def _see_end(self, idea_id: str) -> Callable[[], None]:
-        def step() -> None:
-            self._settle(idea_id, "")
-            self._ended.discard(idea_id)
-
-        return step
-
-    def _see_death(self, dead: Dead) -> Callable[[], None]:
-        def step() -> None:
-            m = self._members
-            if not dead.here:
-                return
+        faults: list[OSError] = []
+        for idea_id in list(self._ended):
+            with _kept(faults):
+                self._settle(idea_id, "")
+                self._ended.discard(idea_id)
+        for dead in [dead for dead in m.attempts.dead if dead.here]:
             m.cards.outdate()
-            if self._settle(dead.idea_id, dead.token):
-                m.reaper.clean(dead)
-                m.attempts.forget(dead.token)
-                m.attempts.dead.remove(dead)
-
-        return step
+            with _kept(faults):
+                if self._settle(dead.idea_id, dead.token):
+                    m.reaper.clean(dead)
+                    m.attempts.forget(dead.token)
+                    m.attempts.dead.remove(dead)
+        if faults:
+            raise faults[0]
 
     def _watch_keepers(self) -> None:
         """Be woken by the ends of the keepers, and wait for no descriptor that is closed by now."""
@@ -151,3 +138,12 @@ def _named(attempt: Attempt) -> tuple[str, str, int]:
 
 def _nothing() -> None:
     """A keeper has ended: the wake-up is all that is needed."""
+
+
+@contextmanager
+def _kept(faults: list[OSError]) -> Iterator[None]:
+    """One chain that cannot be read now must not hide the others; it is read again at the next look."""
+    try:
+        yield
+    except OSError as error:
+        faults.append(error)

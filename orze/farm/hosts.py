@@ -104,7 +104,7 @@ class Hosts:
     def rows(self, tokens: set[str], leader: str) -> list[HostRow]:
         """What the living daemons tell of their hosts."""
         rows = []
-        for token in tokens:
+        for token in sorted(tokens):
             row = row_of(self._read(token) or {}, leader=token == leader)
             rows += [row] if row else []
         return sorted(rows, key=lambda row: row.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from orze.attempt.projections import METRICS_FILE
 from orze.coord.idea_chain import IdeaFold
@@ -35,6 +36,7 @@ class Settler:
         self._attempts = attempts
         self._journal = journal
         self._steward = steward
+        self._names: set[str] = set()
 
     def settle(self, idea_id: str, fold: IdeaFold) -> None:
         """An attempt of this idea is over, and this is what the chain says now."""
@@ -53,8 +55,12 @@ class Settler:
             _LOG.warning("%s is %s (%s): %s", idea_id, state, facts["cause"], facts["error"])
         self._note(idea_id, state, facts)
 
-    def sweep(self) -> bool:
-        """List results/ once, and look at what the journal does not know.
+    def sweep(self, *, anew: bool = True) -> bool:
+        """Look at what is in results/ and not known to have ended.
+
+        Args:
+            anew: list results/; else the last listing is gone by. An attempt can end, or be brought back by a
+                server that lost its power, without a change there and without a heartbeat to be seen.
 
         Returns:
             Whether anything was found.
@@ -62,18 +68,25 @@ class Settler:
         Raises:
             OSError: the share did not answer.
         """
+        if not anew:
+            return self._inspect_all(self._open())
         listed = self._context.files.listdir(self._context.paths.results)
-        names = {name for name in listed if number_of(name) >= 0}
-        found = False
-        for idea_id in [
-            idea for state in TERMINAL for idea in self._queue.by_state[state] if idea not in names
-        ]:
-            found = self._removed(idea_id) or found
+        self._names = {name for name in listed if number_of(name) >= 0}
+        ended = [idea for state in TERMINAL for idea in self._queue.by_state[state]]
+        removed = [self._removed(idea_id) for idea_id in ended if idea_id not in self._names]
+        return self._inspect_all(self._names) or any(removed)
+
+    def _open(self) -> list[str]:
+        """Those that have a directory but have not ended, as far as is known."""
+        states = [state for state in State if state not in TERMINAL]
+        return [idea for state in states for idea in self._queue.by_state[state] if idea in self._names]
+
+    def _inspect_all(self, ideas: Iterable[str]) -> bool:
         running = {attempt.idea_id for attempt in self._attempts if attempt.claimed}
-        fault: OSError | None = None
-        for idea_id in names - running:
+        found, fault = False, None
+        for idea_id in ideas:
             entry = self._queue.get(idea_id)
-            if entry and entry.known and entry.known.outcome:
+            if idea_id in running or (entry and entry.known and entry.known.outcome):
                 continue
             try:
                 found = self._inspect(idea_id) or found

@@ -111,6 +111,23 @@ def test_a_keeper_that_died_behind_its_last_record_is_tidied_up_and_its_result_s
     assert members.attempts.dead == []
 
 
+def test_one_chain_that_cannot_be_read_hides_no_other_and_is_read_again(tmp_path: Path):
+    members, follower = farm(tmp_path)
+    both = [Played(members.context, idea, ELSEWHERE) for idea in ("idea-001", "idea-002")]
+    follower.look()
+    for played in both:
+        played.end()
+    record = next(Path(members.context.paths.idea("idea-001").chain).rglob("000002.json"))
+    whole = record.read_bytes()
+    record.write_bytes(whole[:20])
+    with pytest.raises(OSError, match="not a record"):
+        follower.look()
+    assert standing(members) == {"idea-001": "CLAIMED", "idea-002": "COMPLETED"}
+    record.write_bytes(whole)
+    follower.look()
+    assert standing(members)["idea-001"] == "COMPLETED"
+
+
 def test_a_keeper_that_died_at_work_is_reaped_and_its_idea_queued(tmp_path: Path, process, caplog):
     members, follower = farm(tmp_path)
     keeper = process()

@@ -143,6 +143,18 @@ def test_the_sweep_follows_a_chain_that_runs_without_a_heartbeat(tmp_path: Path)
     assert [dead.token for dead in members.attempts.dead] == [played.token]
 
 
+def test_without_a_new_listing_the_sweep_looks_at_what_has_a_directory_and_has_not_ended(tmp_path: Path):
+    members = farm(tmp_path, 1, 2)
+    played = Played(members.context, "idea-001", ELSEWHERE, heartbeat=False)
+    assert members.settler.sweep(anew=False) is False, "nothing has been listed yet"
+    assert members.settler.sweep() is False
+    played.append("DONE")
+    assert members.settler.sweep(anew=False) is True
+    lead(members)
+    assert standing(members)["idea-001"] == "COMPLETED"
+    assert members.settler.sweep(anew=False) is False
+
+
 def test_the_sweep_leaves_alone_what_is_followed_already(tmp_path: Path):
     members = farm(tmp_path, 1)
     played = Played(members.context, "idea-001", ELSEWHERE)

@@ -1,0 +1,1 @@
+"""The protocol over a simulated share, simulated clocks and simulated processes."""

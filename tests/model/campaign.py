@@ -1,0 +1,117 @@
+"""Simulates many schedules on all cores: `python tests/model/campaign.py RUNS [--first N] [--seed N]`.
+
+Prints how many runs and steps there were, how often each kind of fault struck, and what was violated. The
+exit status is 1 behind a violation, which is shown with a shrunk plan, its trace and how to see it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.model import defects
+from tests.model.attacks import ATTACKS
+from tests.model.plan import draw
+from tests.model.runs import Outcome, hashing_is_fixed, laboratory, report, run
+
+_CHUNK = 50  # runs handed to a process at a time
+_REPORTED = 3  # violations shown in full
+
+
+def work(first: int, count: int) -> tuple[int, float, int, Counter[str], list[int]]:
+    """Run some seeds; steps, seconds simulated, overlaps, faults, and the seeds that broke a promise."""
+    steps, seconds, overlaps, faults, broken = 0, 0.0, 0, Counter[str](), []
+    with laboratory() as folder:
+        for seed in range(first, first + count):
+            outcome = run(draw(seed), folder)
+            steps, seconds = steps + outcome.steps, seconds + outcome.seconds
+            overlaps += outcome.overlaps > 0
+            faults += outcome.faults
+            if outcome.broken:
+                broken.append(seed)
+    return steps, seconds, overlaps, faults, broken
+
+
+def campaign(runs: int, first: int, workers: int) -> int:
+    """Run many seeds and print what came of them."""
+    begun = time.monotonic()
+    starts = range(first, first + runs, _CHUNK)
+    counts = [min(_CHUNK, first + runs - start) for start in starts]
+    steps, seconds, overlaps, faults, broken = 0, 0.0, 0, Counter[str](), []
+    with ProcessPoolExecutor(workers) as pool:
+        for part in pool.map(work, starts, counts):
+            steps, seconds, overlaps = steps + part[0], seconds + part[1], overlaps + part[2]
+            faults += part[3]
+            broken += part[4]
+    took = time.monotonic() - begun
+    print(
+        f"{runs} runs in {took:.0f} s ({runs / took:.1f} a second), {steps} steps, "
+        f"{seconds / 3600:.0f} h simulated"
+    )
+    print(f"runs in which an excused overlap was seen (thawed, killed or stopped keepers, rm): {overlaps}")
+    print("faults: " + ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items())))
+    print(f"violations: {len(broken)}" + (f", seeds {broken[:20]}" if broken else ""))
+    for seed in broken[:_REPORTED]:
+        one(seed)
+    return 1 if broken else 0
+
+
+def one(seed: int, defect: str = "") -> int:
+    """Run one seed and tell of it."""
+    with laboratory() as folder, defects.switched_on(defect):
+        outcome: Outcome = run(draw(seed), folder)
+        print(
+            report(outcome, folder) if outcome.broken else f"seed {seed}: nothing is broken: {outcome.plan}"
+        )
+    return 1 if outcome.broken else 0
+
+
+def catch() -> dict[str, dict[str, str | int]]:
+    """For each planted defect, the first plan that it breaks, and what it breaks with it and without it."""
+    with laboratory() as folder:
+        return {name: _catch(name, folder) for name in defects.DEFECTS}
+
+
+def _catch(name: str, folder: Path) -> dict[str, str | int]:
+    family, first = defects.CAUGHT_BY[name]
+    for number in range(first, first + defects.TRIES):
+        plan = ATTACKS[family](number) if family else draw(number)
+        with defects.switched_on(name):
+            broken = run(plan, folder).broken
+        if broken:
+            without = run(plan, folder).broken
+            return {"with": broken, "without": without, "tries": number - first + 1}
+    return {"with": "", "without": "", "tries": defects.TRIES}
+
+
+def main() -> int:
+    """Read the command line."""
+    if not hashing_is_fixed():
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+    parser = argparse.ArgumentParser(description="Simulate the protocol under faults.")
+    parser.add_argument("runs", nargs="?", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="run only this one, and tell of it")
+    parser.add_argument("--defect", default="", help="with --seed: switch on one of tests/model/defects.py")
+    parser.add_argument("--catch", action="store_true", help="what each planted defect breaks, as JSON")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    if options.catch:
+        print(json.dumps(catch()))
+        return 0
+    if options.seed is not None:
+        return one(options.seed, options.defect)
+    return campaign(options.runs, options.first, options.workers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +167,18 @@ def test_the_record_kinds_of_the_protocol_are_those_of_the_code() -> None:
     assert only(PROTOCOL.names("The chain of an idea")) == [getattr(idea_chain, kind) for kind in kinds]
     assert only(PROTOCOL.names("The leader")) == [leader.LEAD, leader.RESIGN, leader.LOST]
     assert only(PROTOCOL.names("The journal")) == list(journal.PARTS)
+
+
+def test_the_tests_and_defects_that_the_protocol_names_exist() -> None:
+    text = PROTOCOL.path.read_text()
+    code = "".join(path.read_text() for path in ROOT.glob("tests/**/test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert named
+    assert sorted(name for name in named if f"def {name}(" not in code) == []
+    defects = (ROOT / "tests" / "model" / "defects.py").read_text()
+    (table,) = re.findall(r"\n\| promise, or rule.*?\n\n", text, re.DOTALL)
+    planted = re.findall(r"`(\w+)`", "".join(row.rpartition(" | ")[2] for row in table.splitlines()))
+    assert sorted(planted) == sorted(re.findall(r"^def (\w+)\(\) -> ", defects, re.MULTILINE))
 
 
 def test_the_architecture_lists_every_module() -> None:

@@ -313,8 +313,6 @@ class Course:
 
     def _show(self, chain: Chain, fold: IdeaFold) -> None:
         try:
-            # mkdir does not make a name durable: without this a lost power supply takes the chain with it
-            self._files.sync_dir(os.path.dirname(self._idea.home))
             chain.refresh()
             project(self._files, self._idea, chain, fold)
         except OSError:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from orze.core.states import SUCCEEDED, State
 from orze.farm.assembly import Assembly
 from orze.farm.attempts import Attempt
+from orze.farm.outcomes import outcome_of
 from orze.farm.show import Show
 from orze.farm.view import Dead
 
@@ -71,7 +72,7 @@ class Follower:
     def _on_appeared(self, attempt: Attempt) -> None:
         m = self._members
         entry = m.queue.get(attempt.idea_id)
-        if entry and entry.known and entry.known.outcome:
+        if entry and entry.known and entry.known.outcome and self._is_open(attempt.idea_id):
             m.journal.fold.assume(attempt.idea_id, None)  # whatever the journal has seen, it runs again
             m.board.drop(attempt.idea_id)
             m.steward.told(attempt.idea_id)
@@ -79,6 +80,17 @@ class Follower:
                 m.steward.reopen(attempt.idea_id)
         m.queue.set_running(attempt.idea_id, State.CLAIMED)
         self._show.changed()
+
+    def _is_open(self, idea_id: str) -> bool:
+        """Whether the chain does not say, or no more, that it has ended; the journal only remembers that.
+
+        A heartbeat alone proves nothing: a server that loses its power can bring back one that was removed.
+        """
+        try:
+            _, fold = self._members.attempts.chain(idea_id)
+        except OSError:
+            return True
+        return outcome_of(fold) is None
 
     def _settle(self, idea_id: str, token: str) -> bool:
         """See what became of an attempt that is not at work any more.

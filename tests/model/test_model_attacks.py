@@ -4,7 +4,7 @@ import pytest
 
 from orze.core.states import State
 from tests.model.attacks import ATTACKS
-from tests.model.plan import LEASES, HostPlan, IdeaPlan, Plan
+from tests.model.plan import LEASES, HostPlan, IdeaPlan, Plan, draw
 from tests.model.runs import laboratory, run
 from tests.model.world import World
 
@@ -22,6 +22,11 @@ def holds(number: int, folder, orders=ORDERS) -> None:
     for seed in orders:
         outcome = run(ATTACKS[number](seed), folder)
         assert outcome.broken == "", f"attack {number}, order {seed}: {outcome.broken}"
+
+
+@pytest.mark.parametrize("seed", [10802, 11056, 11923, 13244, 20213, 21211, 23058, 24888])
+def test_a_schedule_that_once_broke_a_promise_keeps_it(seed: int, folder):
+    assert run(draw(seed), folder).broken == ""
 
 
 def test_without_faults_every_idea_succeeds_at_its_first_attempt(folder):

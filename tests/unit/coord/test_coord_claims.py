@@ -322,7 +322,7 @@ def test_a_claim_costs_these_calls(files, clock):
     share = Share(files)
     Host(share, clock).claim()
     assert share.names() == [
-        *("mkdir", "mkdir", "listdir", "write_new", "listdir"),
+        *("mkdir", "mkdir", "sync_dir", "sync_dir", "listdir", "write_new", "listdir"),
         *("link", "sync_dir", "listdir", "read", "unlink"),
     ]
 

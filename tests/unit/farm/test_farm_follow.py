@@ -111,6 +111,21 @@ def test_a_keeper_that_died_behind_its_last_record_is_tidied_up_and_its_result_s
     assert members.attempts.dead == []
 
 
+def test_a_heartbeat_that_comes_back_behind_the_end_opens_nothing_again(tmp_path: Path):
+    members, follower = farm(tmp_path)
+    played = Played(members.context, "idea-001", ELSEWHERE)
+    played.end()
+    members.settler.sweep()
+    lead(members)
+    written = members.journal.fold.records
+    played.beat(7)  # as the server's disk had it before the power failed
+    follower.look()
+    lead(members)
+    assert members.journal.fold.records == written
+    assert standing(members)["idea-001"] == "COMPLETED"
+    assert members.board.best_id() == "idea-001"
+
+
 def test_one_chain_that_cannot_be_read_hides_no_other_and_is_read_again(tmp_path: Path):
     members, follower = farm(tmp_path)
     both = [Played(members.context, idea, ELSEWHERE) for idea in ("idea-001", "idea-002")]

@@ -106,6 +106,7 @@ def test_whatever_is_killed_on_either_machine_every_idea_completes_and_none_has_
             os.kill(pid, signal.SIGKILL)
         daemons[side] = farm.start(gpus="cpu:2", on=machines[side])
     farm.wait_states(COMPLETED=24)
+    assert [farm.kinds(f"idea-{n:03d}").count("DONE") for n in range(1, 25)] == [1] * 24
 
 
 def test_a_machine_that_was_frozen_past_the_lease_goes_on_without_a_second_result_or_a_second_leader(

@@ -17,11 +17,10 @@ def folder():
         yield made
 
 
-def holds(number: int, folder, orders=ORDERS) -> None:
-    """Every promise is kept under this attack, in each of its orders."""
-    for seed in orders:
-        outcome = run(ATTACKS[number](seed), folder)
-        assert outcome.broken == "", f"attack {number}, order {seed}: {outcome.broken}"
+def broken(number: int, folder, orders=ORDERS) -> dict[int, str]:
+    """The orders of this attack in which a promise was broken, and which."""
+    outcomes = {seed: run(ATTACKS[number](seed), folder) for seed in orders}
+    return {seed: outcome.broken for seed, outcome in outcomes.items() if outcome.broken}
 
 
 @pytest.mark.parametrize("seed", [10802, 11056, 11923, 13244, 20213, 21211, 23058, 24888])
@@ -39,72 +38,72 @@ def test_without_faults_every_idea_succeeds_at_its_first_attempt(folder):
 
 
 def test_attack_1_lost_replies_and_a_crash_before_the_first_record_lose_nothing(folder):
-    holds(1, folder)
+    assert broken(1, folder) == {}
 
 
 def test_attack_2_of_two_judges_one_paused_before_it_acts_only_one_record_counts(folder):
-    holds(2, folder)
+    assert broken(2, folder) == {}
 
 
 def test_attack_3_an_owner_stopped_past_the_lease_records_nothing_when_it_resumes(folder):
-    holds(3, folder)
+    assert broken(3, folder) == {}
 
 
 def test_attack_4_a_result_and_a_loss_at_one_instant_get_one_slot(folder):
-    holds(4, folder)
+    assert broken(4, folder) == {}
 
 
 def test_attack_5_clocks_two_hours_apart_and_stepping_back_decide_nothing(folder):
-    holds(5, folder)
+    assert broken(5, folder) == {}
 
 
 def test_attack_6_a_reboot_with_recycled_pids_and_two_containers_of_one_name_are_told_apart(folder):
-    holds(6, folder)
+    assert broken(6, folder) == {}
 
 
 def test_attack_7_stale_lookups_and_reads_delay_and_never_decide(folder):
-    holds(7, folder)
+    assert broken(7, folder) == {}
 
 
 def test_attack_8_a_share_that_hangs_for_five_minutes_and_comes_back_to_all_at_once_loses_nothing(folder):
-    holds(8, folder)
+    assert broken(8, folder) == {}
 
 
 def test_attack_9_a_directory_removed_step_by_step_during_its_run_runs_once_more(folder):
-    holds(9, folder)
+    assert broken(9, folder) == {}
 
 
 def test_attack_10_agents_that_rewrite_truncate_and_append_ideas_lose_and_double_no_idea(folder):
-    holds(10, folder)
+    assert broken(10, folder) == {}
 
 
 def test_attack_11_a_crash_after_any_call_with_unsynced_data_dropped_and_a_full_disk_lose_no_result(folder):
-    holds(11, folder)
+    assert broken(11, folder) == {}
 
 
 def test_attack_12_two_leaders_at_once_do_no_harm(folder):
-    holds(12, folder)
+    assert broken(12, folder) == {}
 
 
 def test_a_host_that_is_cut_off_ends_its_attempt_before_another_begins_it(folder):
-    holds(13, folder)
+    assert broken(13, folder) == {}
 
 
 def test_nothing_is_appended_above_a_record_that_somebody_removed(folder):
-    holds(14, folder)
+    assert broken(14, folder) == {}
 
 
 def test_a_late_link_behind_a_record_that_the_power_took_is_void(folder):
-    holds(15, folder, orders=(0, 1, 3, 4, 5, 6))
+    assert broken(15, folder, orders=(0, 1, 3, 4, 5, 6)) == {}
 
 
 def test_an_attempt_that_a_power_failure_brought_back_without_its_heartbeat_is_reaped(folder):
-    holds(15, folder, orders=(2,))
+    assert broken(15, folder, orders=(2,)) == {}
 
 
 def test_an_attempt_that_ends_between_two_looks_of_the_leader_is_journaled(folder):
-    holds(17, folder)
+    assert broken(17, folder) == {}
 
 
 def test_a_leader_that_looks_through_results_often_reopens_nothing(folder):
-    holds(16, folder)
+    assert broken(16, folder) == {}

@@ -140,6 +140,22 @@ class Guest:
         except (TimeoutError, EOFError) as error:
             raise RuntimeError(f"{self.name} does not come up: {self._log.read_text()}") from error
         self.mount(self._lab.options)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait until the mount does what it is asked: its very first calls have been seen to fail (EIO)."""
+        trial = f"{self._lab.export}/.{self.name}"
+        until = time.monotonic() + _BOOT
+        while True:
+            try:
+                self.run("sh", "-c", f"mkdir {trial} && cp /proc/version {trial}/a && rm -r {trial}")
+                return
+            except RuntimeError as error:
+                if time.monotonic() > until:
+                    raise
+                print(f"{self.name}: not yet: {error}")
+                self.run("rm", "-rf", trial, status=None)
+                time.sleep(_TICK)
 
     def crash(self) -> None:
         """Switch it off."""
@@ -195,7 +211,10 @@ class Guest:
         self.line.sendall(json.dumps(job).encode() + b"\n")
         done = self._hear(self._jobs, deadline)
         if status is not None and done["status"] != status:
-            raise RuntimeError(f"{self.name}: {command} ended with {done['status']}: {done['output']}")
+            told = self._lab.server.log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(
+                f"{self.name}: {command} ended with {done['status']}: {done['output']}\nserver: {told}"
+            )
         return str(done["output"])
 
     def _hear(self, job: int, deadline: float) -> dict[str, Any]:
@@ -220,11 +239,14 @@ class Server:
 
     Args:
         lease: seconds of NFSv4's lease, and of the grace period after a restart.
+
+    Attributes:
+        log: what it tells.
     """
 
     def __init__(self, lab: Lab, lease: int) -> None:
         self._lab = lab
-        self._log = lab.state / "server.log"
+        self.log = lab.state / "server.log"
         (lab.state / "recovery").mkdir()
         (lab.state / "server.conf").write_text(
             f"""
@@ -241,12 +263,12 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         state = self._lab.state
-        names = ["-f", f"{state}/server.conf", "-p", f"{state}/server.pid", "-L", str(self._log)]
-        self._process = Inside(self._lab, [SERVER, "-F", *names, "-N", "EVENT"], self._log)
+        names = ["-f", f"{state}/server.conf", "-p", f"{state}/server.pid", "-L", str(self.log)]
+        self._process = Inside(self._lab, [SERVER, "-F", *names, "-N", "EVENT"], self.log)
         until = time.monotonic() + _BOOT
         while "2049" not in self._lab.inside("ss", "--listening", "--tcp", "--numeric", "--no-header"):
             if not self._process.runs or time.monotonic() > until:
-                raise RuntimeError(f"the server does not come up: {self._log.read_text()}")
+                raise RuntimeError(f"the server does not come up: {self.log.read_text()}")
             time.sleep(_TICK)
 
     def kill(self) -> None:

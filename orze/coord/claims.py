@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orze.core.paths import FarmPaths
 
 PLAIN_FILES = frozenset({"claim.json", "metrics.json"})
+OUR_FILES = frozenset({"attempts", "latest"})  # still there if a removal did not come to its end
 _LOOKS = 3
 
 
@@ -129,7 +130,7 @@ class Claims:
                 mine = fold.phase == OPEN or fold.token == token
                 return None if mine else Taken(f"it is {fold.state}", fold)
             names |= frozenset(self._files.listdir(chain.directory))
-        if names & PLAIN_FILES:
+        if names & PLAIN_FILES and not names & OUR_FILES:
             return Taken("its directory was made by a plain farm or a person")
         return self._wait(idea_id, names, seen)
 

@@ -184,9 +184,8 @@ class Daemon:
         changed, outcomes = m.journal.fold.drain()
         for idea_id in changed:
             m.queue.set_known(idea_id, m.journal.fold.ideas[idea_id])
-        for idea_id, outcome, _ in outcomes:
-            if outcome:
-                m.steward.told(idea_id)
+        for idea_id, _, _ in outcomes:
+            m.steward.told(idea_id)
         m.board.take(outcomes)
         if changed:
             self.show.changed()

@@ -66,7 +66,7 @@ class Steward:
         self._outcomes[idea_id] = (state, facts)
 
     def told(self, idea_id: str) -> None:
-        """The journal tells an outcome of this idea: whoever led has written it."""
+        """The journal tells how this idea ended, or that it runs again: what was seen here is no news."""
         self._outcomes.pop(idea_id, None)
 
     def reopen(self, idea_id: str) -> None:

@@ -51,6 +51,8 @@ def campaign(runs: int, first: int, workers: int) -> int:
             steps, seconds, overlaps = steps + part[0], seconds + part[1], overlaps + part[2]
             faults += part[3]
             broken += part[4]
+            if part[4]:
+                print(f"a promise is broken by {', '.join(f'seed {seed}' for seed in part[4])}", flush=True)
     took = time.monotonic() - begun
     print(
         f"{runs} runs in {took:.0f} s ({runs / took:.1f} a second), {steps} steps, "
@@ -58,7 +60,7 @@ def campaign(runs: int, first: int, workers: int) -> int:
     )
     print(f"runs in which an excused overlap was seen (thawed, killed or stopped keepers, rm): {overlaps}")
     print("faults: " + ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items())))
-    print(f"violations: {len(broken)}" + (f", seeds {broken[:20]}" if broken else ""))
+    print(f"violations: {len(broken)}" + (f", seeds {broken}" if broken else ""))
     for seed in broken[:_REPORTED]:
         one(seed)
     return 1 if broken else 0

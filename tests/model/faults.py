@@ -171,15 +171,25 @@ def leader_rm(world: World, fault: Fault) -> None:
     world.operate(_host(world, fault), lambda files: remove_tree(world, files, f"{RESULTS}/.orze/leader"))
 
 
-def remove_tree(world: World, files, path: str) -> None:
-    """rm -rf, which takes its time between the calls and goes on where one fails."""
+def remove_wholly(world: World, files, path: str) -> None:
+    """Whoever is told that a directory is not empty removes it again; what is listed may be old."""
+    for _ in range(100):
+        if remove_tree(world, files, path):
+            return
+        world.doze()
+
+
+def remove_tree(world: World, files, path: str) -> bool:
+    """rm -rf, which takes its time between the calls and goes on where one fails; whether all is gone."""
     try:
         names = files.listdir(path)
+    except FileNotFoundError:
+        return True
     except NotADirectoryError:
         files.unlink(path)
-        return
+        return True
     except OSError:
-        return
+        return False
     for name in names:
         world.doze()
         child = f"{path}/{name}"
@@ -193,7 +203,8 @@ def remove_tree(world: World, files, path: str) -> None:
     try:
         files.rmdir(path)
     except OSError:
-        return
+        return False
+    return True
 
 
 def _request(kind: str) -> Callable[[World, Fault], None]:

@@ -53,7 +53,6 @@ class ChainRecord:
         self.made_by: dict[int, Process | None] = {}
         self.acknowledged: set[str] = set()
         self.standing = Standing()
-        self.removed = False
         self.tampered = False
         self.present: set[int] = set()
         self.gone_since: dict[int, float] = {}
@@ -111,9 +110,7 @@ class Ghost:
 
     def _chain(self, what: str, idea_id: str) -> None:
         if what == "removed" and idea_id in self.chains:
-            old = self.chains.pop(idea_id)
-            old.removed = True
-            self.past.append(old)
+            self.past.append(self.chains.pop(idea_id))
             self.changed.pop(idea_id, None)
         elif what == "made":
             self.chains[idea_id] = ChainRecord(idea_id)
@@ -180,20 +177,25 @@ class Ghost:
             The chains that are not what they were.
         """
         different = []
-        for idea_id, chain in list(self.chains.items()):
-            slots = self._on_disk(idea_id)
-            if slots != chain.slots:
+        for idea_id in sorted({*self.chains, *(chain.idea_id for chain in self.past)}):
+            chain, slots = self.chains.get(idea_id), self._on_disk(idea_id)
+            if slots == (chain and {slot: chain.slots[slot] for slot in chain.present}):
+                continue
+            if chain:
                 different.append(chain)
-                if slots is None:
-                    self._chain("removed", idea_id)
-                    continue
-                new = ChainRecord(idea_id)
-                new.slots, new.present = slots, set(slots)
-                new.since = self._now()
-                new.refold()
-                self.past.append(chain)
-                self.chains[idea_id] = new
+                self._chain("removed", idea_id)
+            if slots is not None:
+                tampered = bool(chain and chain.tampered)
+                self.chains[idea_id] = self._brought_back(idea_id, slots, tampered=tampered)
         return different
+
+    def _brought_back(self, idea_id: str, slots: dict[int, bytes], *, tampered: bool) -> ChainRecord:
+        """What the disk holds of a chain; a record that was removed may be there again."""
+        chain = ChainRecord(idea_id)
+        chain.slots, chain.present, chain.tampered = slots, set(slots), tampered
+        chain.since = self._now()
+        chain.refold()
+        return chain
 
     def _on_disk(self, idea_id: str) -> dict[int, bytes] | None:
         try:

@@ -216,7 +216,7 @@ class World:
         self.removing |= halves  # whoever was interrupted, or sees names come back, finishes what he began
         if any(fault.kind == "leader_rm" for fault in self.plan.faults):
             self.operate(
-                self.hosts[0], lambda files: faults.remove_tree(self, files, f"{RESULTS}/.orze/leader")
+                self.hosts[0], lambda files: faults.remove_wholly(self, files, f"{RESULTS}/.orze/leader")
             )
         for idea_id in sorted(self.removing):
             self.operate(self.hosts[0], lambda _, idea_id=idea_id: faults.remove_idea(self, idea_id))

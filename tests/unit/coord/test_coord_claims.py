@@ -222,6 +222,17 @@ def test_a_directory_of_a_plain_farm_or_a_person_is_never_claimed(files, clock, 
     assert sorted(files.listdir(IDEA.home)) == sorted([name, *([".chain"] if with_chain else [])])
 
 
+@pytest.mark.parametrize("ours", ["attempts", "latest"])
+def test_what_an_unfinished_removal_left_of_our_own_directory_is_claimed_once_it_is_quiet(files, host, ours):
+    files.mkdir(IDEA.home)
+    files.mkdir(IDEA.chain)
+    files.write_new(f"{IDEA.home}/claim.json", b"{}")
+    files.mkdir(f"{IDEA.home}/{ours}")
+    past, outcome = host.until_settled()
+    assert past == QUIET
+    assert isinstance(outcome, Claimed)
+
+
 def test_a_plain_farm_that_writes_its_claim_late_keeps_its_idea(files, host):
     files.mkdir(IDEA.home)
     assert host.until_settled(QUIET - LOOK) is None

@@ -172,9 +172,8 @@ def follow(members: Assembly) -> None:
     changed, outcomes = members.journal.fold.drain()
     for idea_id in changed:
         members.queue.set_known(idea_id, members.journal.fold.ideas[idea_id])
-    for idea_id, outcome, _ in outcomes:
-        if outcome:
-            members.steward.told(idea_id)
+    for idea_id, _, _ in outcomes:
+        members.steward.told(idea_id)
     members.board.take(outcomes)
 
 

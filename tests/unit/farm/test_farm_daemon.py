@@ -240,3 +240,24 @@ def test_a_preview_tells_what_would_start_and_what_could_not(farm, tmp_path: Pat
     cannot = [line for line in preview(daemon.members) if line.startswith("  cannot start: ")]
     assert len(cannot) == 2
     assert not (tmp_path / "results" / "idea-001").exists()
+
+
+def test_an_outcome_that_was_seen_late_does_not_come_back_behind_a_retry(farm, tmp_path: Path):
+    leading, late = farm(section(1)), farm()
+    leading.begin()
+    assert leading.members.leadership.campaign()
+    leading.cycle()
+    facts = {"attempt": 1, "metrics": {"val_loss": 0.5}, "at": 1.0}
+    leading.members.steward.note("idea-001", State.COMPLETED, facts)
+    leading.members.steward.step()
+    late.read()
+    late.members.steward.note("idea-001", State.COMPLETED, facts)  # its listing of the heartbeats was old
+    leading.members.journal.follow()
+    leading.members.steward.reopen("idea-001")
+    leading.members.steward.step()
+    leading.members.leadership.resign()
+    late.read()
+    assert late.members.leadership.campaign()
+    late.members.steward.step()
+    late.members.journal.follow()
+    assert late.members.journal.fold.ideas["idea-001"].outcome is None

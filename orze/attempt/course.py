@@ -127,6 +127,7 @@ class Course:
             values = self._train()
             if self._go["evaluation"] or self._go["posts"]:
                 self._append_or_end(self._record(TRAINED, metrics=values, seconds=self._seconds))
+                self._pulse.do_soon(self._show)
         return self._record(DONE, metrics=values, seconds=self._seconds, **self._evaluate())
 
     def _make_space(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CLAIM_FILE, METRICS_FILE, LATEST = "claim.json", "metrics.json", "latest"
 _OWN = frozenset({CLAIM_FILE, METRICS_FILE, CONFIG, LATEST, "attempts", ".chain", INPUT})
-_LINKED_AT_ONCE = (LOG, PROGRESS, EVAL_LOG, ENVIRONMENT)
+_LINKED_AT_ONCE = (LOG, PROGRESS, ENVIRONMENT)
 _LINKS = 1000  # a script that writes more files than this is read through latest/
 _NAME = 200  # bytes of a name; the temporary name of its link is longer
 _CONFIG_LIMIT = 1 << 20
@@ -79,7 +79,8 @@ def _write(files: Files, idea: IdeaPaths, fold: IdeaFold) -> None:
 def _write_files(files: Files, idea: IdeaPaths, fold: IdeaFold, name: str) -> None:
     current = f"{idea.attempts}/{name}"
     _put(files, idea.projection(CONFIG), files.read(f"{current}/{CONFIG}", _CONFIG_LIMIT))
-    present = _written(files, current) if fold.end else _LINKED_AT_ONCE
+    early = (*_LINKED_AT_ONCE, EVAL_LOG) if fold.trained else _LINKED_AT_ONCE
+    present = _written(files, current) if fold.end else early
     links = {LATEST: f"attempts/{name}", **{entry: f"attempts/{name}/{entry}" for entry in present}}
     for entry in files.listdir(idea.home):
         if entry not in links and _leads_to_attempt(idea.projection(entry)):

@@ -105,12 +105,11 @@ class Claims:
             if refused is not None:
                 return refused
         make_dir(self._files, chain.directory)
-        if not fold.tail:  # the names that lead to a record must last before it does
-            self._files.sync_dir(home)
-            self._files.sync_dir(self._paths.results)
         chain.append(lambda: self._propose(fold, token, frame, content))
         if fold.token != token or fold.claim is None:
             return Taken("claimed by another host first", fold)
+        for directory in (home, self._paths.results):  # nothing begins before the names that lead here last
+            self._files.sync_dir(directory)
         return Claimed(fold.claim, fold)
 
     def _propose(

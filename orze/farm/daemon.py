@@ -69,6 +69,7 @@ class Daemon:
 
     def begin(self) -> None:
         """Show this daemon to the others, and read what there is."""
+        self.members.environment.begin()
         self.members.hosts.begin()
         gc.disable()  # of what is read now nothing becomes garbage
         try:
@@ -109,7 +110,6 @@ class Daemon:
         """Cycle until told to stop, or with `once` until what was started has ended."""
         m = self.members
         self._starter.warm_up()
-        m.environment.begin()
         while not (m.events.terminated or m.events.interrupts):
             self.cycle()
             if self._once and self._is_through():

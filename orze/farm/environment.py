@@ -10,9 +10,12 @@ from pathlib import Path
 
 _LIMIT = 20.0  # seconds that one question may take
 _REFRESH = 30.0
+# The directories of installed packages have name and version in theirs (PyPA, Recording installed projects);
+# importlib.metadata would read a file of each, a fifth of a second before the first launch.
 _PACKAGES = (
-    "import hashlib,importlib.metadata as m,platform;"
-    "names=sorted({f\"{d.metadata['Name']}=={d.version}\" for d in m.distributions()});"
+    "import hashlib,os,platform,sys;"
+    "found={name for place in sys.path if os.path.isdir(place) for name in os.listdir(place)};"
+    "names=sorted(name for name in found if name.endswith(('.dist-info','.egg-info')));"
     "print(platform.python_version(),hashlib.sha256('\\n'.join(names).encode()).hexdigest())"
 )
 
@@ -36,7 +39,7 @@ class Environment:
         self._python = list(python)
         self._steady = steady
         self._asked = steady()
-        self._fixed: dict[str, object] = {"driver": driver, "platform": platform.platform()}
+        self._fixed: dict[str, object] = {"driver": driver}
         self._code: dict[str, object] = {}
         self._first: threading.Thread | None = None
 
@@ -57,9 +60,12 @@ class Environment:
         return {**self._fixed, **self._code}
 
     def _find_all(self) -> None:
-        self._find_code()
+        code = threading.Thread(target=self._find_code, daemon=True)
+        code.start()
         version, _, packages = _ask([*self._python, "-c", _PACKAGES], self._project).partition(" ")
-        self._fixed |= {"python": version or None, "packages_sha256": packages or None}
+        found = {"python": version or None, "packages_sha256": packages or None}
+        self._fixed |= {**found, "platform": platform.platform()}
+        code.join()
 
     def _find_code(self) -> None:
         git = ["git", "-C", str(self._project)]

@@ -92,8 +92,15 @@ def test_a_running_attempt_is_shown_by_its_claim_and_links_to_its_files(played: 
         "idea.yaml": "idea.yaml of 1\n",
         "latest": name,
         **{entry: f"{name}/{entry}" for entry in ("train_output.log", "environment.json")},
-        **{entry: f"{name}/{entry}" for entry in ("progress.jsonl", "eval_output.log")},  # may come yet
+        "progress.jsonl": f"{name}/progress.jsonl",  # may come yet
     }
+
+
+def test_the_log_of_an_evaluation_is_shown_while_it_runs(played: Played):
+    played.claim()
+    played.end("TRAINED", metrics={"val_loss": 1.0})
+    played.show()
+    assert played.seen()["eval_output.log"] == "attempts/1-token1/eval_output.log"
 
 
 def test_a_settled_attempt_is_shown_with_its_metrics_and_what_it_left(played: Played):

@@ -39,6 +39,13 @@ def test_commit_packages_and_driver_are_told(project: Path):
     assert facts["platform"]
 
 
+def test_another_package_is_told(tmp_path: Path, monkeypatch):
+    before = made(tmp_path).facts()["packages_sha256"]
+    (tmp_path / "more" / "torch-2.0.dist-info").mkdir(parents=True)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "more"))
+    assert made(tmp_path).facts()["packages_sha256"] != before
+
+
 def test_a_changed_file_makes_it_dirty_and_a_new_one_does_not(project: Path):
     (project / "new.txt").write_text("x")
     assert made(project).facts()["git_dirty"] is False

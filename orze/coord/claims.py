@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from orze.coord.chain import Chain
 from orze.coord.idea_chain import CLAIM, OPEN, IdeaFold
-from orze.coord.record import Record, new_record
+from orze.coord.record import Record, decode, new_record
 from orze.core.files import make_dir
 
 TYPE_CHECKING = False
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from orze.core.files import Files
     from orze.core.paths import FarmPaths
 
-PLAIN_FILES = frozenset({"claim.json", "metrics.json"})
-OUR_FILES = frozenset({"attempts", "latest"})  # still there if a removal did not come to its end
+_CLAIM_FILE, _LIMIT = "claim.json", 64 << 10
+PLAIN_FILES = frozenset({_CLAIM_FILE, "metrics.json"})
+OUR_FILES = frozenset({"attempts", "latest"})
 _LOOKS = 3
 
 
@@ -129,9 +131,23 @@ class Claims:
                 mine = fold.phase == OPEN or fold.token == token
                 return None if mine else Taken(f"it is {fold.state}", fold)
             names |= frozenset(self._files.listdir(chain.directory))
-        if names & PLAIN_FILES and not names & OUR_FILES:
+        if names & PLAIN_FILES and not self._is_ours(idea_id, names):
             return Taken("its directory was made by a plain farm or a person")
         return self._wait(idea_id, names, seen)
+
+    def _is_ours(self, idea_id: str, names: frozenset[str]) -> bool:
+        """Whether a directory without a record is what a removal left that did not come to its end."""
+        if names & OUR_FILES or _CLAIM_FILE not in names:
+            return bool(names & OUR_FILES)
+        try:
+            claim = decode(self._files.read(self._paths.idea(idea_id).projection(_CLAIM_FILE), _LIMIT))
+        except ValueError:
+            return False
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                return False
+            raise
+        return "attempt" in claim  # a plain farm has none
 
     def _wait(self, idea_id: str, names: frozenset[str], seen: _Quiet | None) -> Unsettled | None:
         now = self._clock.steady()

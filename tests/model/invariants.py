@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orze.coord.idea_chain import IdeaFold
 from tests.model.ghost import RESULTS, ChainRecord, Execution
+from tests.model.newcomer import read_anew, seen_by
 from tests.model.scheduler import Process
 from tests.model.spec import parsed
 
@@ -219,7 +220,7 @@ def nothing_is_unexpected(problems: list[str]) -> None:
 
 def every_idea_ends(world: World) -> None:
     """11. With a live host and no further faults every queued idea reaches a terminal state."""
-    open_ideas = world.unfinished()
+    open_ideas = {name: why for name, why in world.unfinished().items() if not world.is_held(name)}
     if open_ideas:
         told = "; ".join(f"{idea_id} is {why}" for idea_id, why in sorted(open_ideas.items()))
         raise Violation(11, f"{world.scheduler.now:.0f} s and no end: {told}")
@@ -242,6 +243,9 @@ def caches_change_nothing(world: World) -> None:
             shown = results.get(idea_id)
             if end["kind"] == "DONE" and (not shown or shown.metrics.get("token") != end["metrics"]["token"]):
                 raise Violation(2, f"the leaderboard does not show the result of {idea_id}")
+        known, anew = seen_by(world, daemon), read_anew(world)
+        if anew and anew not in (known, seen_by(world, daemon)):  # a late request may be applied meanwhile
+            raise Violation(7, f"who leads knows {known}, who reads everything anew {anew}")
 
 
 def _owner(chain: ChainRecord, slot: int) -> str:

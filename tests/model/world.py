@@ -57,7 +57,7 @@ class World:
         self._look_again = 0.0
         self._thawed: dict[str, float] = {}
         self._keepers: dict[tuple[str, int, int], Process] = {}
-        self._settings = settings_of(plan, folder)
+        self.settings = settings_of(plan, folder)
         self._root("/farm", RESULTS, "/farm/ideas.d", f"{folder}/ideas.d/new")
         self.hosts = [self._host(index) for index in range(len(plan.hosts))]
         faults.set_traps(self)
@@ -88,7 +88,7 @@ class World:
             self.scheduler,
             pace=Random(f"pace {seed} {index}"),
             remember=remember,
-            log=functools.partial(self._log, name),
+            log=functools.partial(self.log, name),
         )
         files.traced = self.trace is not None
         clock = SimClock(self.scheduler, -1000.0 * index, 1.0 + plan.drift, plan.offset)
@@ -114,7 +114,7 @@ class World:
         machine = host.machine
         try:
             context = Context(
-                settings=self._settings,
+                settings=self.settings,
                 paths=FarmPaths(RESULTS),
                 files=host.files,
                 clock=host.clock,
@@ -211,7 +211,8 @@ class World:
                 self._boot(host)
             self.start_daemon(host)
         self.paper.restore()
-        halves = {idea_id for idea_id in self.ghost.operators_removed if idea_id not in self.ghost.chains}
+        there = {idea_id for idea_id, chain in self.ghost.chains.items() if chain.present}
+        halves = self.ghost.operators_removed.keys() - there
         halves |= {idea_id for idea_id, chain in self.ghost.chains.items() if chain.is_damaged}
         self.removing |= halves  # whoever was interrupted, or sees names come back, finishes what he began
         if any(fault.kind == "leader_rm" for fault in self.plan.faults):
@@ -284,6 +285,12 @@ class World:
 
     # ---- what the invariants ask
 
+    def is_held(self, idea_id: str) -> bool:
+        """Whether an operator holds it: one who was slow may ask when others have released it."""
+        leader = self.leader()
+        entry = leader.members.queue.get(idea_id) if leader else None
+        return bool(entry and entry.known and entry.known.held)
+
     def leader(self) -> Daemon | None:
         """The daemon that leads; of several that believe so, the one of the latest term."""
         leaders = [daemon for _, daemon in self.living_daemons() if daemon.members.leadership.mine]
@@ -350,7 +357,7 @@ class World:
         current = self.scheduler.current
         return current.process if current else None
 
-    def _log(self, host: str, name: str, path: str, outcome: str, kind: str) -> None:
+    def log(self, host: str, name: str, path: str, outcome: str, kind: str) -> None:
         if kind:
             self.counts[f"call: {kind}"] += 1
         if self.trace is not None:

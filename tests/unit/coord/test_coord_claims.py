@@ -233,6 +233,21 @@ def test_what_an_unfinished_removal_left_of_our_own_directory_is_claimed_once_it
     assert isinstance(outcome, Claimed)
 
 
+def test_what_is_left_of_our_own_directory_is_known_by_its_claim(files, host):
+    files.mkdir(IDEA.home)
+    files.write_new(f"{IDEA.home}/claim.json", b'{"claimed_by": "gpu-a", "attempt": 1}')
+    past, outcome = host.until_settled()
+    assert past == QUIET
+    assert isinstance(outcome, Claimed)
+
+
+@pytest.mark.parametrize("claim", [b'{"claimed_by": "gpu-a"}', b"[1]", b"", b"\xff", b"{" * 100_000])
+def test_a_claim_that_names_no_attempt_is_that_of_a_plain_farm(files, host, claim: bytes):
+    files.mkdir(IDEA.home)
+    files.write_new(f"{IDEA.home}/claim.json", claim)
+    assert isinstance(host.claim(), Taken)
+
+
 def test_a_plain_farm_that_writes_its_claim_late_keeps_its_idea(files, host):
     files.mkdir(IDEA.home)
     assert host.until_settled(QUIET - LOOK) is None

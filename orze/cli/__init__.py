@@ -1,1 +1,1 @@
-"""Flags and terminal output."""
+"""Commands, flags and terminal output."""

@@ -79,7 +79,8 @@ class Console(logging.Handler):
             f"{m.attempts.last_metrics(attempt)}".strip()
             for attempt in m.attempts.here()
         ]
-        text = " | ".join([*parts, f"{m.queue.depth} queued"])
+        told = [m.orders.drained] if m.orders.drained else []
+        text = " | ".join([*parts, f"{m.queue.depth} queued", *told])
         return fit(text, _columns(self._stream) - 1)
 
 

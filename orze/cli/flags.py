@@ -47,11 +47,22 @@ def parser() -> argparse.ArgumentParser:
         help="stop this host's attempts cleanly, queue them again, and exit",
     )
     mode.add_argument("--dry-run", action="store_true", help="show what would be started, in order, and exit")
+    made.add_argument("--json", action="store_true", help="with --dry-run: as JSON")
     made.add_argument("--ideas-md", metavar="PATH", help="the ideas (default: ideas.md)")
     made.add_argument(
         "--base-config", metavar="PATH", help="what ideas start from (default: configs/base.yaml)"
     )
     made.add_argument("--results-dir", metavar="PATH", help="where results go (default: results)")
     made.add_argument("--train-script", metavar="PATH", help="what trains an idea (default: train_idea.py)")
+    made.add_argument(
+        "--metrics-port", type=_port, metavar="PORT", help="tell Prometheus of this host, on 127.0.0.1:PORT"
+    )
     made.add_argument("-v", "--verbose", action="store_true", help="tell more")
     return made
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
+    if not 0 < port < 1 << 16:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to 65535, not {text[:20]!r}")
+    return port

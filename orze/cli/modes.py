@@ -18,7 +18,8 @@ from orze.core.errors import OrzeError
 from orze.core.files import RealFiles
 from orze.farm.context import Context, make_context
 from orze.farm.daemon import Daemon
-from orze.farm.preview import preview
+from orze.farm.exporter import Exporter
+from orze.farm.preview import preview, preview_json
 
 
 def run_mode(options: argparse.Namespace, given: Mapping[str, Any]) -> int:
@@ -51,11 +52,13 @@ def _in_mode(options: argparse.Namespace, daemon: Daemon, settings: Settings, co
         return _report_only(daemon, settings)
     if options.dry_run:
         daemon.read(whole=True)
-        for line in preview(daemon.members):
+        for line in [preview_json(daemon.members)] if options.json else preview(daemon.members):
             print(line)
         return 0
     if options.stop_attempts:
         return _stop_attempts(daemon)
+    if options.metrics_port:
+        daemon.members.telemetry.exporter = Exporter(options.metrics_port)
     return _serve(daemon, settings, console, once=options.once)
 
 
@@ -99,6 +102,7 @@ def _stop_attempts(daemon: Daemon) -> int:
 def _serve(daemon: Daemon, settings: Settings, console: Console, *, once: bool) -> int:
     members = daemon.members
     members.launcher.check()
+    members.notifying.check()
     members.events.listen_to_signals()
     members.watch_files()
     daemon.begin()

@@ -67,7 +67,11 @@ class _Refused(_Fault):
 
 
 def read_document(
-    text: str, environ: Mapping[str, str], *, as_written: Callable[[KeyPath], bool]
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    as_written: Callable[[KeyPath], bool],
+    secret: Callable[[KeyPath], bool] = lambda _: False,
 ) -> Document:
     """Read YAML 1.1 as far as it can be read; nothing in it makes this raise, hang or run anything.
 
@@ -75,6 +79,7 @@ def read_document(
         text: the content of the file; an empty one has no values.
         environ: what `${VAR}` stands for in values; `$${` stands for `${`.
         as_written: told the keys that lead to a number or a truth value, says whether it stays text.
+        secret: told the keys that lead to a value, says whether messages must not quote it.
 
     Returns:
         What the file holds; where it is no YAML at all, no values and one problem.
@@ -83,7 +88,7 @@ def read_document(
         # The C composer recurses without a limit and ends the process on a deep text.
         _check_depth(text)
         root = yaml.compose(text, _LOADER)
-        reader = _Reader(environ, as_written)
+        reader = _Reader(environ, as_written, secret)
         data = reader.root(root)
     except _Refused as fault:
         return Document({}, {}, set(), [fault.problem])
@@ -99,12 +104,14 @@ def label(path: KeyPath) -> str:
 
 
 def shorten(text: str) -> str:
-    """Quote a piece of untrusted text for one line of a message."""
+    """Quote a piece of untrusted text for one line of a message, but no URL, which may hold a key."""
+    if "://" in text:
+        return "'…://…'"
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def _bare(text: str) -> str:
-    return text if text.isprintable() and 0 < len(text) <= 60 else shorten(text)
+    return text if text.isprintable() and 0 < len(text) <= 60 and "://" not in text else shorten(text)
 
 
 def _written(node: yaml.Node) -> str:
@@ -141,12 +148,18 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
 class _Reader:
     """Walks the nodes of one file and gathers values, places and problems."""
 
-    def __init__(self, environ: Mapping[str, str], as_written: Callable[[KeyPath], bool]) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        as_written: Callable[[KeyPath], bool],
+        secret: Callable[[KeyPath], bool],
+    ) -> None:
         self.places: dict[KeyPath, Place] = {}
         self.unread: set[KeyPath] = set()
         self.problems: list[Problem] = []
         self._environ = environ
         self._as_written = as_written
+        self._secret = secret
         self._values = 0
 
     def root(self, node: yaml.Node | None) -> dict[str, object]:
@@ -176,14 +189,14 @@ class _Reader:
             except _Fault as fault:
                 self.problems.append(fault.problem)
             else:
-                self.places[(*path, name)] = Place(key.start_mark.line + 1, _written(value))
+                self.places[(*path, name)] = Place(key.start_mark.line + 1, self._quote(value, (*path, name)))
                 values[name] = self._value_or_none(value, (*path, name))
         return values
 
     def _sequence(self, node: yaml.SequenceNode, path: KeyPath) -> list[object]:
         values: list[object] = []
         for index, item in enumerate(node.value):
-            self.places[(*path, index)] = Place(item.start_mark.line + 1, _written(item))
+            self.places[(*path, index)] = Place(item.start_mark.line + 1, self._quote(item, (*path, index)))
             values.append(self._value_or_none(item, (*path, index)))
         return values
 
@@ -208,6 +221,10 @@ class _Reader:
             raise _Fault(node, sentence)
         return name
 
+    def _quote(self, node: yaml.Node, path: KeyPath) -> str:
+        secret = isinstance(node, yaml.ScalarNode) and self._secret(path)
+        return "what is written there" if secret else _written(node)
+
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
         text = self._expand(node, path)
         if node.tag not in _TEXT_TAGS | _READ_TAGS:
@@ -222,7 +239,9 @@ class _Reader:
         try:
             value: object = SafeConstructor().construct_object(yaml.ScalarNode(tag, text))
         except (ValueError, KeyError):
-            sentence = f"{label(path)} holds {_written(node)}, which is not a number; put it in quotes"
+            sentence = (
+                f"{label(path)} holds {self._quote(node, path)}, which is not a number; put it in quotes"
+            )
             raise _Fault(node, sentence) from None
         return value
 

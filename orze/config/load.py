@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orze.config.document import Document, KeyPath, Place, Problem, label, read_document, shorten
-from orze.config.schema import AS_WRITTEN, NOT_KEYS, NOT_YET, Settings, known_keys, lease_problems
+from orze.config.schema import AS_WRITTEN, NOT_KEYS, NOT_YET, SECRET, Settings, known_keys, lease_problems
 from orze.core.errors import ConfigError
 
 CONFIG_NAME: Final = "orze.yaml"
@@ -46,6 +46,7 @@ _PHRASES: Final = {
     "less_than_equal": "must be {le:,.0f} or less",
     "string_too_short": "must not be empty",
     "string_too_long": "must be shorter than {max_length} characters",
+    "too_short": "must not be empty",
     "too_long": "must not have more than {max_length} entries",
 }
 
@@ -71,7 +72,7 @@ def load_settings(
     file = cwd / (config_file or CONFIG_NAME)
     shown = str(config_file or CONFIG_NAME)
     text = _read(file, shown, required=config_file is not None)
-    document = read_document(text or "", environ, as_written=_is_as_written)
+    document = read_document(text or "", environ, as_written=_is_as_written, secret=_is_secret)
     problems = [*document.problems, *_misplaced(document)]
     given = dict(flags)
     for name in _PATH_FLAGS:
@@ -135,6 +136,10 @@ def _known(path: KeyPath) -> str:
 
 def _is_as_written(path: KeyPath) -> bool:
     return _known(path) in AS_WRITTEN or _known(path[:-1]) in AS_WRITTEN
+
+
+def _is_secret(path: KeyPath) -> bool:
+    return path[0] in SECRET
 
 
 def _told(problems: list[Problem], shown: str) -> list[str]:

@@ -7,8 +7,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 
+from orze.config.outward import Block, Mlflow, Notifications, Trackers, Trackio, Wandb
 from orze.config.values import (
     Cards,
     CauseName,
@@ -37,23 +38,11 @@ from orze.config.values import (
 # The fields of Settings that come from the command line or from where the file lies.
 NOT_KEYS: Final = frozenset({"project_dir", "gpus", "lease_place"})
 # Keys whose features come later; naming one is not a misspelling.
-NOT_YET: Final = frozenset({"research", "refine", "notifications"})
+NOT_YET: Final = frozenset({"research", "refine"})
+_NO_VARIABLES: Final[Mapping[str, str]] = {}
 
 
-class _Block(BaseModel):
-    """A block of keys; the text below each key is its description."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        validate_default=True,
-        use_attribute_docstrings=True,
-    )
-
-
-class Lease(_Block):
+class Lease(Block):
     """How long an attempt or a host may be silent, in seconds; docs/protocol.md says why."""
 
     heartbeat: Seconds = 10.0
@@ -68,7 +57,7 @@ class Lease(_Block):
     """Longest time that the mount may show stale attributes; unset: read from the mount."""
 
 
-class PostScript(_Block):
+class PostScript(Block):
     """One more command after a successful training."""
 
     name: ScriptName
@@ -83,7 +72,7 @@ class PostScript(_Block):
     """The file that it writes in the idea's directory."""
 
 
-class Cleanup(_Block):
+class Cleanup(Block):
     """What is removed of ended ideas, never of the best."""
 
     patterns: Annotated[tuple[InsidePath, ...], Items] = ()
@@ -96,7 +85,7 @@ class Cleanup(_Block):
     """Longest time that the script may take."""
 
 
-class Column(_Block):
+class Column(Block):
     """One column of the leaderboard."""
 
     key: Text
@@ -109,7 +98,7 @@ class Column(_Block):
     """Where the value is, if not in the metrics: a JSON file of the idea and the keys in it."""
 
 
-class Report(_Block):
+class Report(Block):
     """How results/report.md ranks and what it shows."""
 
     title: Text = "Leaderboard"
@@ -122,7 +111,7 @@ class Report(_Block):
     """Columns of the leaderboard; none: the metrics that are there."""
 
 
-class HostOverrides(_Block):
+class HostOverrides(Block):
     """What holds on the hosts of one name pattern."""
 
     gpus: Cards | None = None
@@ -131,7 +120,7 @@ class HostOverrides(_Block):
     """In place of `python`."""
     slots_per_gpu: Slots | None = None
     """In place of `slots_per_gpu`."""
-    train_extra_env: Variables = {}
+    train_extra_env: Variables = _NO_VARIABLES
     """Added to `train_extra_env`, name by name."""
 
 
@@ -141,7 +130,7 @@ def _below(project_dir: Path, value: Any) -> Any:
         return project_dir / os.path.expanduser(value)
     if isinstance(value, str) and "/" in value and not value.startswith(("conda:", "~")):
         return str(project_dir / value)
-    if isinstance(value, _Block):
+    if isinstance(value, Block):
         paths = {name: getattr(value, name) for name in ("script", "python") if hasattr(value, name)}
         return value.model_copy(update={name: _below(project_dir, path) for name, path in paths.items()})
     if isinstance(value, tuple):
@@ -151,7 +140,7 @@ def _below(project_dir: Path, value: Any) -> Any:
     return value
 
 
-class Settings(_Block):
+class Settings(Block):
     """What is in force: orze.yaml with the command line's flags on top, every path absolute.
 
     Times are in seconds unless a name says otherwise. `model_fields_set` names what was given.
@@ -179,7 +168,7 @@ class Settings(_Block):
     """Command around the training command; {command}, {gpus} and {port} are filled in."""
     train_extra_args: Words = ()
     """Further arguments of the training script."""
-    train_extra_env: Variables = {}
+    train_extra_env: Variables = _NO_VARIABLES
     """Further environment of the training script."""
 
     timeout: Seconds = 3600.0
@@ -230,6 +219,10 @@ class Settings(_Block):
 
     report: Report = Report()
     """How results/report.md ranks and what it shows."""
+    notifications: Notifications = Notifications()
+    """Who is told at once of what happens in the farm, through apprise."""
+    trackers: Trackers = Trackers()
+    """Experiment trackers that are told of every idea that ended."""
     hosts: Mapping[Text, HostOverrides] = {}
     """Host name pattern: what holds on those hosts; a later pattern wins."""
 
@@ -326,15 +319,23 @@ class FieldDoc:
 
 
 # Where each block of keys stands: `[]` for an item of a list, `*` for a name that the user chooses.
-_BLOCKS: Final[Mapping[str, type[_Block]]] = {
+_BLOCKS: Final[Mapping[str, type[Block]]] = {
     "": Settings,
     "lease": Lease,
     "post_scripts[]": PostScript,
     "cleanup": Cleanup,
     "report": Report,
     "report.columns[]": Column,
+    "notifications": Notifications,
+    "trackers": Trackers,
+    "trackers.mlflow": Mlflow,
+    "trackers.wandb": Wandb,
+    "trackers.trackio": Trackio,
     "hosts.*": HostOverrides,
 }
+
+# What stands below these keys may be a key to somebody's account: no message quotes it.
+SECRET: Final = frozenset({"notifications", "trackers"})
 
 # Words that are taken as they stand in the file: YAML would make 1.1 of 1.10, and 61 of the card 1:1.
 AS_WRITTEN: Final = frozenset(

@@ -4,10 +4,11 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from orze.core.states import NOT_ITS_FAULT, Cause
 from orze.core.units import DURATION_FORMS, parse_duration
@@ -19,6 +20,7 @@ _NUMBER_FORMAT = re.compile(r"[-+ ]?#?0?\d{0,2}[,_]?(\.\d{1,2})?[eEfFgGn%d]?", r
 _CARD = re.compile(r"\d{1,4}(:\d{1,4})?|(GPU|MIG)-[\w/-]{1,80}|cpu(:\d{1,3})?", re.ASCII | re.IGNORECASE)
 _SCRIPT_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_]\w{0,254}", re.ASCII)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://\S.*", re.ASCII)
 
 SCRIPT_PLACEHOLDERS: Final = ("idea_id", "gpu", "results_dir")
 LAUNCH_PLACEHOLDERS: Final = ("command", "gpus", "port")
@@ -32,6 +34,19 @@ _TAKEN_NAMES: Final = frozenset(
 _TAKEN_VARIABLES: Final = frozenset(
     {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "REVIS_OUTPUT_DIR", "REVIS_RUN_ID"}
 )
+
+
+class News(StrEnum):
+    """What people can be told of, as soon as it happens."""
+
+    NEW_BEST = "new_best"
+    FAILED = "failed"
+    QUEUE_EMPTY = "queue_empty"
+    HOST_LOST = "host_lost"
+    DISK_LOW = "disk_low"
+
+
+_LATER_NEWS: Final = frozenset({"research_dead"})  # those of features that come later
 
 
 def _seconds(value: object) -> object:
@@ -157,6 +172,21 @@ def _cause(name: object) -> object:
     raise ValueError(f"is not a cause of failure — {hint}")
 
 
+def _news(word: object) -> object:
+    if str(word) in _LATER_NEWS:
+        raise ValueError("is not available in this version, which has no researcher; remove it")
+    if str(word) in set(News):
+        return News(str(word))
+    raise ValueError(f"must be one of {', '.join(News)}")
+
+
+def _url(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if len(text) > 4096 or not text.isprintable() or not _URL.fullmatch(text):
+        raise ValueError("must be a URL that apprise knows, such as slack://... or mailto://...")
+    return value
+
+
 Seconds = Annotated[float, Field(gt=0, le=_TEN_YEARS), BeforeValidator(_seconds)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_TEN_YEARS), BeforeValidator(_seconds)]
 Minutes = Annotated[float, Field(ge=0, le=_TEN_YEARS / 60)]
@@ -175,6 +205,10 @@ NumberFormat = Annotated[Text, AfterValidator(_number_format)]
 ScriptName = Annotated[Text, AfterValidator(_script_name)]
 Cards = Annotated[Text, BeforeValidator(_cards)]
 CauseName = Annotated[Cause, BeforeValidator(_cause)]
+NewsWord = Annotated[News, BeforeValidator(_news)]
+# Its text is shown nowhere: whoever has it can write in the name of the farm.
+SecretUrl = Annotated[SecretStr, AfterValidator(_url)]
+SecretText = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 # A list of YAML is taken as a tuple, which nobody can change afterwards.
 Items = Field(max_length=1000, strict=False)
 

@@ -28,6 +28,7 @@ class IdeaFold(Fold):
         afresh_after: the last attempt that succeeded and was retried; later ones go on from one another.
         lost_elsewhere: the attempt before fell silent on another machine and may still write for a while.
         last_failure: the last FAIL, final or not.
+        retried_for: the request that the last RETRY was made for.
     """
 
     def clear(self) -> None:
@@ -44,6 +45,7 @@ class IdeaFold(Fold):
         self.by_cause: dict[str, int] = {}
         self.afresh_after = 0
         self.lost_elsewhere = False
+        self.retried_for = ""
 
     @property
     def running(self) -> bool:
@@ -71,7 +73,7 @@ class IdeaFold(Fold):
         if kind == LOST:
             return self.running and record["supersedes"] == self.tail and self._lose(record)
         if kind == RETRY:
-            return self.phase == SETTLED and record["reopens"] == self.tail and self._retry()
+            return self.phase == SETTLED and record["reopens"] == self.tail and self._retry(record)
         return False
 
     def _claim(self, record: Record) -> bool:
@@ -122,11 +124,12 @@ class IdeaFold(Fold):
         self.lost_elsewhere = elsewhere
         return True
 
-    def _retry(self) -> bool:
+    def _retry(self, record: Record) -> bool:
         if self.end and self.end.get("kind") == DONE:
             self.afresh_after = self.attempt
         self.phase, self.trained, self.end = OPEN, None, None
         self.by_cause = {}
+        self.retried_for = str(record.get("request", ""))
         return True
 
 

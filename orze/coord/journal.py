@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 from orze.coord.chain import Chain, Fold
-from orze.coord.record import LIMIT, Record, encode, is_name, is_text, new_record, well_formed
+from orze.coord.record import (
+    LIMIT,
+    Record,
+    encode,
+    is_flag,
+    is_host,
+    is_name,
+    is_text,
+    new_record,
+    well_formed,
+)
 from orze.core.files import make_dirs
 from orze.core.states import State
+from orze.ideas.model import Priority
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,10 +30,25 @@ if TYPE_CHECKING:
     from orze.core.files import Files
 
 ENTRY = "ENTRY"
+PRIORITIES = {priority.name.lower(): int(priority) for priority in Priority}
+SECTION = "section"  # in the place of a priority: that of the idea's section again
+DEFAULT = "default"  # in the place of cards: those that the daemon was started with
 _FANOUT = 1000
 _BATCH = LIMIT // 2  # bytes of items in one record
 _ANSWERS_KEPT = 10_000
 _STATES = {str(state): state for state in State}
+
+
+class Answer(NamedTuple):
+    """What came of a request.
+
+    Attributes:
+        text: what was done, or why nothing was.
+        done: whether what was asked for is the case now, be it by this request or from before.
+    """
+
+    text: str
+    done: bool
 
 
 class Known:
@@ -35,9 +62,10 @@ class Known:
         vanished: its section is gone from ideas.md.
         edited: its section is no longer what its outcome came of.
         outcome: its terminal state as last seen; None where it has none. A cache of the idea's own chain.
+        priority: the one that an operator asked for, as a number; None where that of its section holds.
     """
 
-    __slots__ = ("edited", "held", "outcome", "sha", "slot", "vanished", "withdrawn")
+    __slots__ = ("edited", "held", "outcome", "priority", "sha", "slot", "vanished", "withdrawn")
 
     def __init__(self, sha: str, slot: int) -> None:
         self.sha = sha
@@ -47,17 +75,19 @@ class Known:
         self.vanished = False
         self.edited = False
         self.outcome: State | None = None
+        self.priority: int | None = None
 
     def state(self) -> tuple[Any, ...]:
         """All of it as plain values, for `resumed`."""
-        flags = (self.held, self.withdrawn, self.vanished, self.edited)
-        return self.sha, self.slot, self.outcome and str(self.outcome), *flags
+        rest = (self.priority, self.held, self.withdrawn, self.vanished, self.edited)
+        return self.sha, self.slot, self.outcome and str(self.outcome), *rest
 
     @classmethod
     def resumed(cls, row: Sequence[Any]) -> Known:
         """What `state` told of."""
         known = cls.__new__(cls)
-        known.sha, known.slot, outcome, known.held, known.withdrawn, known.vanished, known.edited = row
+        known.sha, known.slot, outcome, known.priority, *flags = row
+        known.held, known.withdrawn, known.vanished, known.edited = flags
         known.outcome = _STATES[outcome] if outcome else None
         return known
 
@@ -71,7 +101,9 @@ class JournalFold(Fold):
         ideas: every registered idea.
         displaced: the record of a section that vanished and whose id was then given to another, by id.
         allocated: the id that each inbox entry was given, for ever.
-        answers: what was done for each request, by its uuid.
+        answers: what came of each request, by its uuid.
+        drained: who drained each host that starts nothing now, by its name.
+        cards: the cards that an operator asked a host to use, written as for --gpus, by its name.
         changed: ids touched since they were last drained.
         outcomes: `[id, state, facts]` seen since they were last drained, in order; the state is None where an
             outcome holds no more.
@@ -85,7 +117,9 @@ class JournalFold(Fold):
         self.ideas: dict[str, Known] = {}
         self.displaced: dict[str, int] = {}
         self.allocated: dict[str, str] = {}
-        self.answers: dict[str, str] = {}
+        self.answers: dict[str, Answer] = {}
+        self.drained: dict[str, str] = {}
+        self.cards: dict[str, str] = {}
         self.changed: dict[str, None] = {}
         self.outcomes: list[tuple[str, State | None, dict[str, object]]] = []
 
@@ -99,9 +133,9 @@ class JournalFold(Fold):
         if record["kind"] != ENTRY or not _well_formed(record) or record["term"] < self.term:
             return False
         self.term = record["term"]
-        for part, _shape, take in _PARTS:
-            for item in record.get(part, ()):
-                take(self, item)
+        for part in _PARTS:
+            for item in record.get(part.name, ()):
+                part.take(self, item)
         return True
 
     def drain(self) -> tuple[dict[str, None], list[tuple[str, State | None, dict[str, object]]]]:
@@ -118,9 +152,9 @@ class JournalFold(Fold):
         uuid, idea_id = item
         self.allocated.setdefault(uuid, idea_id)
 
-    def _answer(self, item: list[str]) -> None:
-        uuid, text = item
-        self.answers[uuid] = text
+    def _answer(self, item: list[Any]) -> None:
+        uuid, text, *done = item  # earlier versions left out the last member
+        self.answers[uuid] = Answer(text, all(done))
         if len(self.answers) > _ANSWERS_KEPT:
             del self.answers[next(iter(self.answers))]
 
@@ -165,6 +199,21 @@ class JournalFold(Fold):
     def _restore(self, item: list[str]) -> None:
         self._touch(item[0]).vanished = False
 
+    def _prioritise(self, item: list[str]) -> None:
+        self._touch(item[0]).priority = PRIORITIES.get(item[1])
+
+    def _drain(self, item: list[str]) -> None:
+        self.drained[item[0]] = item[1]
+
+    def _undrain(self, item: list[str]) -> None:
+        self.drained.pop(item[0], None)
+
+    def _use_cards(self, item: list[str]) -> None:
+        host, cards = item
+        self.cards[host] = cards
+        if cards == DEFAULT:
+            del self.cards[host]
+
     def _touch(self, idea_id: str) -> Known:
         self.changed[idea_id] = None
         return self.ideas.setdefault(idea_id, Known("", 0))
@@ -178,29 +227,52 @@ def _are_facts(value: object) -> bool:
     return isinstance(value, dict) and well_formed(value)
 
 
-_PARTS: tuple[tuple[str, tuple[Callable[[object], bool], ...], Callable[[JournalFold, Any], None]], ...] = (
-    # name of the part, what the members of its items are, what takes an item in; applied in this order
-    ("alloc", (is_text, is_name), JournalFold._allocate),
-    ("register", (is_name, is_text, is_text), JournalFold._register),
-    ("outcomes", (is_name, _is_state, _are_facts), JournalFold._outcome),
-    ("reopen", (is_name,), JournalFold._reopen),
-    ("hold", (is_name, is_text), JournalFold._hold),
-    ("release", (is_name,), JournalFold._release),
-    ("withdraw", (is_name,), JournalFold._withdraw),
-    ("vanish", (is_name,), JournalFold._vanish),
-    ("restore", (is_name,), JournalFold._restore),
-    ("answers", (is_text, is_text), JournalFold._answer),
+def _is_priority(value: object) -> bool:
+    return value == SECTION or (isinstance(value, str) and value in PRIORITIES)
+
+
+class _Part(NamedTuple):
+    """A part of an entry: its name, what the members of its items are, and what takes an item in.
+
+    `optional` counts the members at the end that may be missing.
+    """
+
+    name: str
+    shape: tuple[Callable[[object], bool], ...]
+    take: Callable[[JournalFold, Any], None]
+    optional: int = 0
+
+    def fits(self, item: object) -> bool:
+        """Whether this is an item of the part."""
+        return (
+            isinstance(item, list)
+            and len(self.shape) - self.optional <= len(item) <= len(self.shape)
+            and all(is_fit(member) for is_fit, member in zip(self.shape, item, strict=False))
+        )
+
+
+_PARTS = (  # applied in this order
+    _Part("alloc", (is_text, is_name), JournalFold._allocate),
+    _Part("register", (is_name, is_text, is_text), JournalFold._register),
+    _Part("outcomes", (is_name, _is_state, _are_facts), JournalFold._outcome),
+    _Part("reopen", (is_name,), JournalFold._reopen),
+    _Part("hold", (is_name, is_text), JournalFold._hold),
+    _Part("release", (is_name,), JournalFold._release),
+    _Part("withdraw", (is_name,), JournalFold._withdraw),
+    _Part("vanish", (is_name,), JournalFold._vanish),
+    _Part("restore", (is_name,), JournalFold._restore),
+    _Part("priority", (is_name, _is_priority), JournalFold._prioritise),
+    _Part("drain", (is_host, is_text), JournalFold._drain),
+    _Part("undrain", (is_host,), JournalFold._undrain),
+    _Part("use", (is_host, is_text), JournalFold._use_cards),
+    _Part("answers", (is_text, is_text, is_flag), JournalFold._answer, optional=1),
 )
-PARTS = tuple(name for name, _, _ in _PARTS)
+PARTS = tuple(part.name for part in _PARTS)
 
 
 def _well_formed(record: Record) -> bool:
     return isinstance(record["term"], int) and all(
-        isinstance(item, list)
-        and len(item) == len(shape)
-        and all(fits(member) for fits, member in zip(shape, item, strict=True))
-        for part, shape, _ in _PARTS
-        for item in record.get(part, ())
+        part.fits(item) for part in _PARTS for item in record.get(part.name, ())
     )
 
 
@@ -246,8 +318,9 @@ class Journal:
         """All that was followed, as plain values for `resume`."""
         fold = self.fold
         ideas = [(idea_id, *known.state()) for idea_id, known in fold.ideas.items()]
-        rest = (fold.term, fold.records, fold.tail, fold.displaced, fold.allocated, fold.answers)
-        return self._chain.state(), ideas, *rest
+        answers = {uuid: tuple(answer) for uuid, answer in fold.answers.items()}
+        rest = (fold.term, fold.records, fold.tail, fold.displaced, fold.allocated, fold.drained, fold.cards)
+        return self._chain.state(), ideas, answers, *rest
 
     def holds(self, state: tuple[Any, ...]) -> bool:
         """Whether the journal still is the one of which this was the state."""
@@ -256,9 +329,9 @@ class Journal:
     def resume(self, state: tuple[Any, ...]) -> None:
         """Take up what an earlier process followed; every idea counts as changed, no outcome as new."""
         fold = self.fold
-        reading, ideas, fold.term, fold.records, fold.tail, fold.displaced, fold.allocated, fold.answers = (
-            state
-        )
+        reading, ideas, answers, fold.term, fold.records, fold.tail, *maps = state
+        fold.displaced, fold.allocated, fold.drained, fold.cards = maps
+        fold.answers = {uuid: Answer(*answer) for uuid, answer in answers.items()}
         self._chain.resume(reading)
         for idea_id, *row in ideas:
             fold.ideas[idea_id] = Known.resumed(row)

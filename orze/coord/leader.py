@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LEAD, RESIGN, LOST = "LEAD", "RESIGN", "LOST"
 _FANOUT = 1000
+_FALLEN = 100  # leaders that are remembered as deposed
 
 
 class LeaderFold(Fold):
@@ -24,6 +25,7 @@ class LeaderFold(Fold):
         token: the daemon that leads; empty where nobody does.
         term: grows with every LEAD; a journal record of an earlier term is void.
         lead: the LEAD record, which names the daemon's host and process.
+        fallen: the LEAD records of the last daemons that were deposed as dead, oldest first.
     """
 
     def clear(self) -> None:
@@ -32,6 +34,7 @@ class LeaderFold(Fold):
         self.token = ""
         self.term = 0
         self.lead: Record = {}
+        self.fallen: list[Record] = []
 
     def step(self, record: Record) -> bool:
         """LEAD where nobody leads; RESIGN by the leader; LOST by anyone who names what it supersedes."""
@@ -47,6 +50,8 @@ class LeaderFold(Fold):
         legal = record["token"] == self.token if kind == RESIGN else record["supersedes"] == self.tail
         if kind not in (RESIGN, LOST) or not legal:
             return False
+        if kind == LOST:
+            self.fallen = [*self.fallen[1 - _FALLEN :], self.lead]
         self.token = ""
         return True
 

@@ -24,6 +24,7 @@ except ImportError:
 LIMIT = 8 << 20  # bytes of one record
 _LARGEST = 1 << 62  # of a number that counts or measures time
 _NAME = 200
+_HOST = 253  # letters of a name of the DNS (RFC 1035); Linux allows 64
 _SUFFIX = ".json"
 _DIGITS = 6
 
@@ -64,6 +65,16 @@ def is_name(value: object) -> bool:
     """Whether this can be one step of a path: letters, digits, `-` and `_`, at most 200."""
     plain = isinstance(value, str) and len(value) <= _NAME and value.isascii()
     return plain and str(value).replace("-", "").replace("_", "").isalnum()
+
+
+def is_host(value: object) -> bool:
+    """Whether this can be the name of a host: printable letters without a blank, at most 253."""
+    return isinstance(value, str) and 0 < len(value) <= _HOST and value.isprintable() and " " not in value
+
+
+def is_flag(value: object) -> bool:
+    """Whether this is true or false."""
+    return isinstance(value, bool)
 
 
 def is_text(value: object) -> bool:

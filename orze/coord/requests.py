@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from orze.coord.record import decode, encode
+from orze.coord.journal import DEFAULT, PRIORITIES, SECTION
+from orze.coord.record import decode, encode, is_host, is_name
 from orze.core.files import make_dirs, nonce
 
 TYPE_CHECKING = False
@@ -12,45 +13,62 @@ if TYPE_CHECKING:
     from orze.core.clock import Clock
     from orze.core.files import Files
 
-KINDS = ("stop", "retry", "hold", "release", "withdraw", "restore")
+OF_IDEAS = ("stop", "retry", "hold", "release", "withdraw", "restore", "priority")
+OF_HOSTS = ("drain", "undrain", "cards")
+KINDS = OF_IDEAS + OF_HOSTS
 _SUFFIX = ".json"
 _LIMIT = 64 << 10
+_BY = 100  # letters of who asks that are kept
+_CARDS = 1000  # letters of a list of cards
+_MICRO = 1e6
 
 
 class Request:
     """One request as its file tells it.
 
     Attributes:
+        target: the id of an idea for the kinds OF_IDEAS, the name of a host for those OF_HOSTS.
+        value: the priority or the cards that are asked for; empty for other kinds.
+        by: who asks; may be empty.
         problem: why it cannot be understood; empty for a good one.
     """
 
-    __slots__ = ("by", "idea_id", "kind", "problem", "uuid")
+    __slots__ = ("by", "kind", "problem", "target", "uuid", "value")
 
-    def __init__(self, uuid: str, kind: str, idea_id: str, by: str = "", problem: str = "") -> None:
+    def __init__(
+        self, uuid: str, kind: str, target: str, *, value: str = "", by: str = "", problem: str = ""
+    ) -> None:
         self.uuid = uuid
         self.kind = kind
-        self.idea_id = idea_id
+        self.target = target
+        self.value = value
         self.by = by
         self.problem = problem
 
 
-def submit(files: Files, directory: str, clock: Clock, *, kind: str, idea_id: str, by: str) -> str:
-    """Leave a request for whoever leads.
+def submit(
+    files: Files, directory: str, clock: Clock, *, kind: str, target: str, value: str = "", by: str
+) -> str:
+    """Leave a request for whoever leads, who also judges whether it can be understood.
 
     Args:
         kind: one of KINDS.
+        target: the idea or host that it is about.
+        value: what `priority` and `cards` ask for.
         by: who asks, shown in the answer.
 
     Returns:
-        The uuid under which the journal will answer.
+        The uuid under which the journal will answer. It begins with the time, so that what is asked at one
+        terminal is done in its order.
 
     Raises:
         OSError: the share failed before the request was seen there.
     """
-    uuid = nonce() + nonce()
+    at = clock.wall()
+    uuid = f"{max(0, int(at * _MICRO)):016d}-{nonce()}"
     make_dirs(files, directory)
     scratch = f"{directory}/.tmp-{uuid}"
-    body = {"kind": kind, "idea": idea_id, "by": by, "at": clock.wall()}
+    body = {"kind": kind, _subject(kind): target, **({"value": value} if value else {}), "by": by, "at": at}
     files.write_new(scratch, encode(body))
     try:
         files.link(scratch, f"{directory}/{uuid}{_SUFFIX}")
@@ -95,8 +113,39 @@ def _understand(uuid: str, data: bytes) -> Request:
         body = decode(data)
     except ValueError as error:
         return Request(uuid, "", "", problem=f"the request is {error}")
-    kind, idea_id = str(body.get("kind")), str(body.get("idea", ""))
-    problem = "" if idea_id else "the request names no idea"
+    kind = str(body.get("kind"))
     if kind not in KINDS:
-        problem = f"{kind[:40]!r} is no request; known are {', '.join(KINDS)}"
-    return Request(uuid, kind, idea_id, str(body.get("by", "")), problem)
+        problem = f"{_brief(kind)} is no request; known are {', '.join(KINDS)}"
+        return Request(uuid, "", "", problem=problem)
+    target, value = str(body.get(_subject(kind), "")), str(body.get("value", "")).strip()
+    if problem := _fault_of(kind, target, value):
+        return Request(uuid, kind, "", problem=problem)
+    return Request(uuid, kind, target, value=value, by=_line(str(body.get("by", "")))[:_BY])
+
+
+def _fault_of(kind: str, target: str, value: str) -> str:
+    """What is wrong with what a request asks for; empty where nothing is."""
+    subject = _subject(kind)
+    if not target:
+        return f"the request names no {subject}"
+    if not (is_host(target) if kind in OF_HOSTS else is_name(target)):
+        return f"{_brief(target)} is no name of {'a' if kind in OF_HOSTS else 'an'} {subject}"
+    if kind == "priority" and value not in (*PRIORITIES, SECTION):
+        known = f"{', '.join(PRIORITIES)}, or {SECTION} for that of its section"
+        return f"{_brief(value)} is no priority; known are {known}"
+    if kind == "cards" and not (value and value.isprintable() and len(value) <= _CARDS):
+        return f"{_brief(value)} names no cards; write them as for --gpus, or {DEFAULT}"
+    return ""
+
+
+def _subject(kind: str) -> str:
+    return "host" if kind in OF_HOSTS else "idea"
+
+
+def _line(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())
+
+
+def _brief(text: str) -> str:
+    """A word from outside, fit to be shown in a sentence."""
+    return repr(text[:40])

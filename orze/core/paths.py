@@ -94,6 +94,15 @@ class FarmPaths:
         return f"{self.hosts}/{token}.json"
 
     @property
+    def notify(self) -> str:
+        """What people were told of, one file for each term of a leader."""
+        return f"{self.home}/notify"
+
+    def mirror(self, name: str) -> str:
+        """How far an experiment tracker was told of what ended."""
+        return f"{self.home}/mirrors/{name}.json"
+
+    @property
     def out(self) -> str:
         """Files that are replaced often, so that results/ itself changes only with its ideas."""
         return f"{self.home}/out"

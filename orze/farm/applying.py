@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orze.coord.idea_chain import RETRY, SETTLED, IdeaFold
-from orze.coord.journal import Journal
+from orze.coord.journal import DEFAULT, PRIORITIES, SECTION, Answer, Journal
 from orze.coord.record import new_record
-from orze.coord.requests import Request
+from orze.coord.requests import OF_HOSTS, Request
 from orze.core.states import RUNNING, TERMINAL, State
 from orze.farm.attempts import Attempts
 from orze.farm.context import Context
+from orze.farm.hosts import Hosts
 from orze.farm.queue import Entry, Queue
 from orze.ideas.inbox import enqueue, inbox_of
 from orze.ideas.merge import MergeBlocked, append_sections
@@ -25,119 +26,218 @@ _LOG = logging.getLogger("orze")
 
 Parts = dict[str, list[Any]]
 
+_NAMED = 10  # hosts in one answer
+_PENDING = (State.QUEUED, *RUNNING)  # where a retry leads
+
 
 class Applier:
     """Applies requests; each answer tells what was done, or why nothing was."""
 
-    def __init__(self, context: Context, *, journal: Journal, queue: Queue, attempts: Attempts) -> None:
+    def __init__(
+        self, context: Context, *, journal: Journal, queue: Queue, attempts: Attempts, hosts: Hosts
+    ) -> None:
         self._context = context
         self._journal = journal
         self._queue = queue
         self._attempts = attempts
+        self._hosts = hosts
 
-    def apply(self, request: Request, parts: Parts) -> None:
+    def apply(self, request: Request, parts: Parts) -> bool:
         """Do what is asked, once: a request that the journal has answered is only to be removed.
 
         Args:
             parts: the journal entry in the making; the answer is added to it.
 
+        Returns:
+            Whether it is dealt with; else it is to be applied again a little later.
+
         Raises:
             OSError: the share did not answer; the request stays.
         """
         if request.uuid in self._journal.fold.answers:
-            return
-        answer = request.problem or self._do(request, parts)
-        _LOG.info("request %s %s: %s", request.kind, request.idea_id, answer)
-        parts.setdefault("answers", []).append([request.uuid, answer])
+            return True
+        answer = Answer(request.problem, False) if request.problem else self._do(request, parts)
+        if answer is None:
+            return False
+        _LOG.info("request %s %s: %s", request.kind, request.target, answer.text)
+        parts.setdefault("answers", []).append([request.uuid, *answer])
+        return True
 
-    def _do(self, request: Request, parts: Parts) -> str:
-        idea_id = request.idea_id
-        entry = self._queue.get(idea_id)
+    def _do(self, request: Request, parts: Parts) -> Answer | None:
+        if request.kind in OF_HOSTS:
+            return self._of_host(request, parts)
+        entry = self._queue.get(request.target)
         if entry is None or entry.state is None:
-            return f"{idea_id} is not known"
-        by = f" by {request.by}" if request.by else ""
+            return Answer(f"{request.target} is not known", False)
+        return self._of_idea(request, entry, parts)
+
+    def _of_idea(self, request: Request, entry: Entry, parts: Parts) -> Answer | None:
+        idea_id = request.target
         match request.kind:
             case "stop":
                 return self._stop(idea_id, entry)
             case "retry":
-                return self._retry(idea_id, entry, parts)
+                return self._retry(request, entry, parts)
             case "hold":
-                return _simple(entry, parts, "hold", [idea_id, f"held{by}"], f"{idea_id} is held")
+                return _hold(idea_id, entry, parts, f"held{_by(request)}")
             case "release":
-                parts.setdefault("release", []).append(idea_id)
-                return f"{idea_id} is released"
+                return _release(idea_id, entry, parts)
             case "withdraw":
-                return _simple(entry, parts, "withdraw", idea_id, f"{idea_id} is withdrawn")
+                return _withdraw(idea_id, entry, parts)
+            case "priority":
+                return _prioritise(idea_id, entry, parts, request.value)
             case _:
                 return self._restore(idea_id, entry, parts)
 
-    def _stop(self, idea_id: str, entry: Entry) -> str:
+    def _of_host(self, request: Request, parts: Parts) -> Answer:
+        host = request.target
+        drained = host in self._journal.fold.drained
+        match request.kind:
+            case "undrain" if not drained:
+                return Answer(f"{host} is not drained", True)
+            case "undrain":
+                parts.setdefault("undrain", []).append(host)
+                return Answer(f"{host} takes new ideas again", True)
+            case "drain" if drained:
+                return Answer(f"{host} is drained already", True)
+            case "drain":
+                if unknown := self._unknown(host):
+                    return Answer(unknown, False)
+                parts.setdefault("drain", []).append([host, f"drained{_by(request)}"])
+                return Answer(f"{host} takes no new ideas; what runs there goes on", True)
+            case _:
+                return self._use_cards(host, request.value, parts)
+
+    def _use_cards(self, host: str, cards: str, parts: Parts) -> Answer:
+        told = "the cards that it was started with" if cards == DEFAULT else f"cards {cards}"
+        if cards == self._journal.fold.cards.get(host, DEFAULT):
+            return Answer(f"{host} is to use {told} already", True)
+        if cards != DEFAULT and (unknown := self._unknown(host)):
+            return Answer(unknown, False)
+        parts.setdefault("use", []).append([host, cards])
+        return Answer(f"{host} is to use {told}; what runs on others goes on", True)
+
+    def _unknown(self, host: str) -> str:
+        """Why a host is not known; empty where a daemon tells of it."""
+        names = self._hosts.names()
+        if host in names:
+            return ""
+        known = ", ".join(sorted(names)[:_NAMED])
+        return f"no daemon runs on a host called {host}; there are {known}"
+
+    def _stop(self, idea_id: str, entry: Entry) -> Answer | None:
         if entry.state not in RUNNING:
-            return f"{idea_id} does not run, it is {entry.state}"
+            return Answer(f"{idea_id} does not run, it is {entry.state}", entry.state is State.STOPPED)
         try:
             _, fold = self._attempts.chain(idea_id)
         except FileNotFoundError:
-            return f"{idea_id} is only being claimed; ask again"
+            return None  # it is being claimed: the request waits until it runs, or does not after all
         if not fold.running:
-            return f"{idea_id} has just ended, or is only being claimed; ask again if it runs"
+            return None  # likewise, or it has just ended and is settled in a moment
         path = self._context.paths.idea(idea_id).stop_request(fold.token)
         try:
             self._context.files.write_new(path, b"stop\n")
         except FileExistsError:
-            return f"{idea_id} is being stopped already"
+            return Answer(f"{idea_id} is being stopped already", True)
         for attempt in self._attempts.here():
             if attempt.token == fold.token:
                 self._attempts.tell(attempt, signal.SIGUSR1)
-        return f"{idea_id} is being stopped"
+        return Answer(f"{idea_id} is being stopped", True)
 
-    def _retry(self, idea_id: str, entry: Entry, parts: Parts) -> str:
+    def _retry(self, request: Request, entry: Entry, parts: Parts) -> Answer:
+        idea_id = request.target
         if entry.state not in TERMINAL:
-            return f"{idea_id} has not ended, it is {entry.state}"
+            return Answer(f"{idea_id} has not ended, it is {entry.state}", entry.state in _PENDING)
         if entry.state is State.WITHDRAWN:
-            return f"{idea_id} was withdrawn; release it"
+            return Answer(f"{idea_id} was withdrawn; release it", False)
         if entry.reason:
-            return f"{idea_id} is {entry.state}: {entry.reason}; retry that one"
+            return Answer(f"{idea_id} is {entry.state}: {entry.reason}; retry that one", False)
         try:
             chain, fold = self._attempts.chain(idea_id)
         except FileNotFoundError:
-            return f"{idea_id} has no record of its own; remove results/{idea_id} to have it run"
+            return Answer(
+                f"{idea_id} has no record of its own; remove results/{idea_id} to have it run", False
+            )
         limit = self._context.settings.max_idea_failures
         if limit and fold.failures >= limit:
-            return f"{idea_id} failed {fold.failures} times; raise max_idea_failures (now {limit}) first"
-        chain.append(lambda: self._retry_record(fold))
+            text = f"{idea_id} failed {fold.failures} times; raise max_idea_failures (now {limit}) first"
+            return Answer(text, False)
+        if fold.retried_for != request.uuid:  # else whoever led before wrote the record and no answer
+            chain.append(lambda: self._retry_record(fold, request.uuid))
+        if fold.phase == SETTLED:
+            return Answer(f"{idea_id} was queued again, and has ended since", True)
         parts.setdefault("reopen", []).append(idea_id)
-        return f"{idea_id} is queued again"
+        return Answer(f"{idea_id} is queued again", True)
 
-    def _retry_record(self, fold: IdeaFold) -> Record | None:
+    def _retry_record(self, fold: IdeaFold, request: str) -> Record | None:
         if fold.phase != SETTLED:
             return None
         at = self._context.clock.wall()
-        return new_record(RETRY, reopens=fold.tail, at=at, **self._context.frame)
+        return new_record(RETRY, reopens=fold.tail, request=request, at=at, **self._context.frame)
 
-    def _restore(self, idea_id: str, entry: Entry, parts: Parts) -> str:
+    def _restore(self, idea_id: str, entry: Entry, parts: Parts) -> Answer:
         displaced = idea_id in self._journal.fold.displaced
         if entry.idea is not None and not displaced:
-            return f"{idea_id} is in ideas.md"
+            return Answer(f"{idea_id} is in ideas.md", True)
         if entry.bad and not displaced:
-            return f"{idea_id} is in ideas.md, but cannot be accepted: {entry.bad}"
+            return Answer(f"{idea_id} is in ideas.md, but cannot be accepted: {entry.bad}", False)
         try:
             text = self._journal.section(idea_id)
         except KeyError:
-            return f"the section of {idea_id} was never registered"
+            return Answer(f"the section of {idea_id} was never registered", False)
         if displaced:
             ideas = str(self._context.settings.ideas_file)
             enqueue(self._context.files, inbox_of(ideas), text, uuid=f"restored-{idea_id}")
-            return f"another idea is called {idea_id} now; the earlier one comes back under a new id"
+            text = f"another idea is called {idea_id} now; the earlier one comes back under a new id"
+            return Answer(text, True)
         try:
             append_sections(Path(self._context.settings.ideas_file), [(idea_id, text)])
         except MergeBlocked as blocked:
-            return str(blocked)
+            return Answer(str(blocked), False)
         parts.setdefault("restore", []).append(idea_id)
-        return f"{idea_id} is back in ideas.md"
+        return Answer(f"{idea_id} is back in ideas.md", True)
 
 
-def _simple(entry: Entry, parts: Parts, part: str, item: list[str] | str, done: str) -> str:
-    if entry.state in RUNNING or entry.state in TERMINAL:
-        return f"it is {entry.state} already"
-    parts.setdefault(part, []).append(item)
-    return done
+def _hold(idea_id: str, entry: Entry, parts: Parts, reason: str) -> Answer:
+    if late := _too_late(idea_id, entry):
+        return late
+    if entry.known and entry.known.held:
+        return Answer(f"{idea_id} is {entry.known.held} already", True)
+    parts.setdefault("hold", []).append([idea_id, reason])
+    return Answer(f"{idea_id} is held", True)
+
+
+def _release(idea_id: str, entry: Entry, parts: Parts) -> Answer:
+    if entry.known and (entry.known.held or entry.known.withdrawn):
+        parts.setdefault("release", []).append(idea_id)
+        return Answer(f"{idea_id} is released", True)
+    if entry.state is State.HELD:
+        return Answer(f"{idea_id} is not held by an operator: {entry.reason}", False)
+    return Answer(f"{idea_id} is not held, it is {entry.state}", True)
+
+
+def _withdraw(idea_id: str, entry: Entry, parts: Parts) -> Answer:
+    if entry.state is State.WITHDRAWN:
+        return Answer(f"{idea_id} is withdrawn already", True)
+    if late := _too_late(idea_id, entry):
+        return late
+    parts.setdefault("withdraw", []).append(idea_id)
+    return Answer(f"{idea_id} is withdrawn", True)
+
+
+def _prioritise(idea_id: str, entry: Entry, parts: Parts, value: str) -> Answer:
+    asked = entry.known.priority if entry.known else None
+    if asked != PRIORITIES.get(value):
+        parts.setdefault("priority", []).append([idea_id, value])
+    told = "the priority of its section" if value == SECTION else f"priority {value}"
+    started = entry.state in RUNNING or entry.state in TERMINAL
+    return Answer(f"{idea_id} has {told}" + (f", but is {entry.state}" if started else ""), True)
+
+
+def _too_late(idea_id: str, entry: Entry) -> Answer | None:
+    started = entry.state in RUNNING or entry.state in TERMINAL
+    return Answer(f"{idea_id} is {entry.state} already", False) if started else None
+
+
+def _by(request: Request) -> str:
+    return f" by {request.by}" if request.by else ""

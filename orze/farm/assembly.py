@@ -20,6 +20,9 @@ from orze.farm.events import Events
 from orze.farm.hosts import Hosts
 from orze.farm.intake import Intake
 from orze.farm.launch import Launcher
+from orze.farm.mirroring import Mirroring
+from orze.farm.notifying import Notifying
+from orze.farm.orders import Orders
 from orze.farm.problems import Problems
 from orze.farm.queue import Queue
 from orze.farm.reap import Reaper
@@ -27,6 +30,7 @@ from orze.farm.settling import Settler
 from orze.farm.starter import Refusal, Starter
 from orze.farm.steward import Steward
 from orze.farm.succession import Succession
+from orze.farm.telemetry import Telemetry
 from orze.ideas.inbox import inbox_of
 
 _SMALL = 2000  # ideas and results
@@ -61,14 +65,45 @@ class Assembly:
             settings.project_dir, self.launcher.python, driver=self.cards.driver, steady=clock.steady
         )
         self.queue = Queue(context.machine.host, self.cards.cards_at_most)
+        self.orders = Orders(context.machine.host, journal=self.journal, cards=self.cards, queue=self.queue)
         self.intake = Intake(context, self.queue)
         self.hosts = Hosts(context)
         self.attempts = Attempts(context)
+        self.board = Board(context, queue=self.queue, attempts=self.attempts, intake=self.intake)
+        self.notifying = Notifying(
+            context,
+            leadership=self.leadership,
+            hosts=self.hosts,
+            attempts=self.attempts,
+            queue=self.queue,
+            board=self.board,
+        )
         self.succession = Succession(
-            context, leadership=self.leadership, hosts=self.hosts, attempts=self.attempts
+            context,
+            leadership=self.leadership,
+            hosts=self.hosts,
+            attempts=self.attempts,
+            lost=self.notifying.lost,
         )
         self.reaper = Reaper(context)
-        applier = Applier(context, journal=self.journal, queue=self.queue, attempts=self.attempts)
+        self._make_steward(context)
+        self.mirroring = Mirroring(context, leadership=self.leadership, problems=self.problems)
+        self.telemetry = Telemetry(
+            paths.results,
+            context.machine.host,
+            clock=clock,
+            queue=self.queue,
+            finished=self.board.finished,
+        )
+        self.cleanup = Cleanup(
+            context, queue=self.queue, best=self.board.best_id, python=self.launcher.python
+        )
+
+    def _make_steward(self, context: Context) -> None:
+        """Who brings what was asked for and what became of attempts into the journal."""
+        applier = Applier(
+            context, journal=self.journal, queue=self.queue, attempts=self.attempts, hosts=self.hosts
+        )
         self.steward = Steward(
             context,
             journal=self.journal,
@@ -83,10 +118,6 @@ class Assembly:
             attempts=self.attempts,
             journal=self.journal,
             steward=self.steward,
-        )
-        self.board = Board(context, queue=self.queue, attempts=self.attempts, intake=self.intake)
-        self.cleanup = Cleanup(
-            context, queue=self.queue, best=self.board.best_id, python=self.launcher.python
         )
 
     def starter(self, *, started: Callable[[Attempt], None], refused: Callable[[Refusal], None]) -> Starter:

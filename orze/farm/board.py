@@ -1,10 +1,11 @@
-"""What people see: the leaderboard, and report.md, status.json and progress.svg made of it."""
+"""What people see: the leaderboard, and report.md, status.json, metrics.prom and progress.svg made of it."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,15 +25,20 @@ from orze.report.primary import has_merit
 from orze.report.render import report_md
 from orze.report.status import status_json
 
-REPORT, STATUS, PICTURE = "report.md", "status.json", "progress.svg"
+REPORT, STATUS, METRICS, PICTURE = "report.md", "status.json", "metrics.prom", "progress.svg"
 _SHOWN = 50  # lines of each list
+_RECENT = 10  # results in the order in which they came
 _LIVE = 200  # attempts whose last line of progress is read for one report
 _DEFAULT_COLUMNS = 4
 _GB = 1e9
 
 
 class Board:
-    """Collects outcomes and writes what people read."""
+    """Collects outcomes and writes what people read.
+
+    Attributes:
+        finished: how often the journal told that an idea ended, by state and cause of failure.
+    """
 
     def __init__(self, context: Context, *, queue: Queue, attempts: Attempts, intake: Intake) -> None:
         self._context = context
@@ -46,6 +52,7 @@ class Board:
             for column in report.columns
         ]
         self.leaderboard = Leaderboard(report.primary_metric, report.sort)
+        self.finished: Counter[tuple[str, str]] = Counter()
         self._recorded = 0
         self._plotted = -1
         self._plotter = 0
@@ -57,15 +64,22 @@ class Board:
                 self.drop(idea_id)
                 continue
             self._recorded += 1
+            self.finished[str(state), str(facts.get("cause") or "")] += 1
             self.leaderboard.add(result_of(idea_id, state, facts, self._recorded))
+
+    @property
+    def recorded(self) -> int:
+        """How many outcomes the journal has told; the last of them has this `order`."""
+        return self._recorded
 
     def state(self) -> tuple[Any, ...]:
         """Every result, as plain values for `resume`."""
-        return self._recorded, self.leaderboard.state()
+        return self._recorded, dict(self.finished), self.leaderboard.state()
 
     def resume(self, state: tuple[Any, ...]) -> None:
         """Take up the results that an earlier process had collected."""
-        self._recorded, results = state
+        self._recorded, finished, results = state
+        self.finished.update(finished)
         self.leaderboard.resume(results)
 
     def best_id(self) -> str:
@@ -100,6 +114,7 @@ class Board:
             counts=dict(self._queue.counts),
             top=[self._with_cells(ranked, columns) for ranked in board.top(_SHOWN)],
             running=self._running(),
+            recent=self._recent(),
             failed=board.recent(State.FAILED, _SHOWN),
             skipped=self._skipped(),
             held=self._waiting(State.HELD, name),
@@ -119,15 +134,16 @@ class Board:
             picture=PICTURE if os.path.exists(self._context.paths.output(PICTURE)) else "",
         )
 
-    def publish(self, snapshot: Snapshot) -> None:
-        """Write report.md and status.json; OSError where the share does not take them."""
+    def publish(self, snapshot: Snapshot, metrics: bytes) -> None:
+        """Write report.md, status.json and metrics.prom; OSError where the share does not take them."""
         files, paths = self._context.files, self._context.paths
         make_dirs(files, paths.out)
         files.replace(paths.output(REPORT), report_md(snapshot).encode())
         files.replace(paths.output(STATUS), status_json(snapshot))
+        files.replace(paths.output(METRICS), metrics)
         files.sync_dir(paths.out)
-        self._face(REPORT)
-        self._face(STATUS)
+        for name in (REPORT, STATUS, METRICS):
+            self._face(name)
 
     def plot(self) -> None:
         """Start drawing progress.svg in a process of its own, where there is something new to draw."""
@@ -197,6 +213,12 @@ class Board:
             if isinstance(value, int | float) and not isinstance(value, bool) and has_merit(name)
         ]
         return [Column(name) for name in names if not primary or name != primary.name][:_DEFAULT_COLUMNS]
+
+    def _recent(self) -> list[Result]:
+        """The latest that ran to an end, good or bad."""
+        ended = (*SUCCEEDED, State.FAILED, State.STOPPED)
+        found = [result for state in ended for result in self.leaderboard.recent(state, _RECENT)]
+        return sorted(found, key=lambda result: result.order, reverse=True)[:_RECENT]
 
     def _running(self) -> list[Running]:
         now = self._context.clock.wall()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import psutil
 
 from orze.config.schema import Settings
+from orze.core.errors import GpuError
 from orze.farm.view import SlotView
 from orze.gpu import locks
 from orze.gpu.inventory import Card, Inventory
@@ -16,6 +17,7 @@ from orze.gpu.select import busy_reason, select
 from orze.gpu.slots import Slot, lock_directory, lock_path, make_slots, taken_ordinals
 from orze.report.model import CardRow
 
+FREE = "free"  # what people read of a slot on which something may start
 _STALE = 5.0  # seconds after which a reading of the cards says nothing any more
 _LOOK = 0.9  # seconds between two readings where nothing has happened on the cards
 
@@ -44,30 +46,64 @@ class Cards:
         steady: Callable[[], float],
         ready: Callable[[], None],
     ) -> None:
-        self._threshold = settings.gpu_mem_threshold
+        self._settings = settings
+        self._visible = environ.get("CUDA_VISIBLE_DEVICES"), environ.get("CUDA_DEVICE_ORDER")
         self._steady = steady
         self._ready = ready
         self._inventory = Inventory()
-        wanted = not (settings.gpus or "").startswith("cpu")
-        self._cards = self._inventory.probe() if wanted else []
-        self._probed = self._asked = steady()
+        self._was_read = _names_gpus(settings.gpus)
+        self._cards = self._inventory.probe() if self._was_read else []
+        self._probed = self._asked = steady() if self._was_read else float("-inf")
         self._outdated = float("-inf")
         self._probing = False
         self._error = ""
+        self._scope = str(settings.results_dir)
+        self._directory = lock_directory()
+        self._former: dict[str, Slot] = {}
+        self._refusal = ""
+        self._choose(settings.gpus)
+
+    def use(self, asked: str | None) -> bool:
+        """Use other cards for what starts from now on; where they cannot be had, those in use stay.
+
+        Args:
+            asked: the cards, written as for --gpus; None for those that the daemon was started with.
+
+        Returns:
+            Whether other cards are used than before.
+        """
+        wanted = self._settings.gpus if asked is None else asked
+        if wanted == self._chosen:
+            self._refusal = ""
+            return False
+        if _names_gpus(wanted) and (self._refusal or not self._was_read):
+            self._look()
+        if _names_gpus(wanted) and not self._was_read:
+            return False  # until the driver has answered
+        try:
+            self._choose(wanted)
+        except GpuError as error:
+            self._refusal = f"the cards that were asked for are not used: {error}"
+            return False
+        self._refusal = ""
+        return True
+
+    def _choose(self, wanted: str | None) -> None:
+        visible, order = self._visible
         selection = select(
             self._cards,
-            settings.gpus,
-            environ.get("CUDA_VISIBLE_DEVICES"),
+            wanted,
+            visible,
             os.cpu_count() or 1,
-            order=environ.get("CUDA_DEVICE_ORDER"),
+            order=order,
             absent=self._inventory.absent,
             fault=self._inventory.fault,
         )
         self.notices = selection.notices
-        self.slots = make_slots(selection, self._cards, settings.slots_per_gpu)
+        self.slots = make_slots(selection, self._cards, self._settings.slots_per_gpu)
         self._by_name = {slot.name: slot for slot in self.slots}
-        self._scope = str(settings.results_dir)
-        self._directory = lock_directory()
+        self._former |= self._by_name
+        self._chosen = wanted
 
     @property
     def cards_at_most(self) -> int:
@@ -99,8 +135,12 @@ class Cards:
 
     def ask(self) -> None:
         """Have the cards read anew in the background, if a look is due; `ready` is called when they are."""
+        if self.has_gpus:
+            self._look()
+
+    def _look(self) -> None:
         due = self._asked <= self._outdated or self._steady() - self._asked >= _LOOK
-        if due and self.has_gpus and not self._probing:
+        if due and not self._probing:
             self._probing, self._asked = True, self._steady()
             threading.Thread(target=self._probe, daemon=True).start()
 
@@ -131,24 +171,28 @@ class Cards:
             for slot in self.slots
         )
 
-    def rows(self, taken: Mapping[str, str]) -> tuple[CardRow, ...]:
-        """What the report tells of the cards."""
+    def rows(self, taken: Mapping[str, str], *, free: str = FREE) -> tuple[CardRow, ...]:
+        """What the report tells of the cards in use, and of others on which attempts still run.
+
+        Args:
+            taken: as for `views`.
+            free: what a slot is called that is not busy.
+        """
         by_uuid = {card.uuid: card for card in self._cards}
+        others = [self._former[name] for name in taken if name in self._former and name not in self._by_name]
         rows = []
-        for slot in self.slots:
+        for slot in (*self.slots, *others):
             card = by_uuid.get(slot.uuid or "")
-            state = taken.get(slot.name) or self._unusable(slot, by_uuid) or "free"
-            used, total = (card.memory_used_mib, card.memory_total_mib) if card else (None, None)
-            rows.append(CardRow(slot.name, card.name if card else "CPU slot", state, used, total))
+            state = taken.get(slot.name) or self._unusable(slot, by_uuid) or free
+            rows.append(_row(slot.name, state, card))
         return tuple(rows)
 
     def problems(self) -> list[str]:
         """Cards that are out of use, each with the driver's word."""
         chosen = {slot.uuid for slot in self.slots}
         bad = [card for card in self._cards if card.error and (card.uuid in chosen or not card.uuid)]
-        return [f"GPU {card.index} is out of use: {card.error}" for card in bad] + (
-            [self._error] if self._error else []
-        )
+        lost = [f"GPU {card.index} is out of use: {card.error}" for card in bad]
+        return lost + [text for text in (self._error, self._refusal) if text]
 
     def _busy(self, slot: Slot, by_uuid: Mapping[str, Card], taken: Mapping[str, str]) -> str:
         if slot.name in taken:
@@ -168,7 +212,8 @@ class Cards:
         card = by_uuid.get(slot.uuid)
         if card is None:
             return "unknown: the card is gone"
-        return busy_reason(card, ours=_ours(card), threshold_mib=self._threshold) or self._crowded(slot)
+        threshold = self._settings.gpu_mem_threshold
+        return busy_reason(card, ours=_ours(card), threshold_mib=threshold) or self._crowded(slot)
 
     def _crowded(self, slot: Slot) -> str:
         """A farm with more slots a card may have taken one that this one does not count."""
@@ -182,13 +227,31 @@ class Cards:
     def _probe(self) -> None:
         begun = self._steady()
         try:
-            self._cards = self._inventory.probe()
+            self._cards = self._inventory.probe(details=True)
             self._error = ""
-            self._probed = begun
+            self._probed, self._was_read = begun, True
         except Exception as error:  # noqa: BLE001 - whatever the driver does, the farm goes on without the cards
             self._error = f"the GPUs cannot be read: {type(error).__name__}: {error}"
         self._probing = False
         self._ready()
+
+
+def _names_gpus(asked: str | None) -> bool:
+    return not (asked or "").strip().startswith("cpu")
+
+
+def _row(name: str, state: str, card: Card | None) -> CardRow:
+    if card is None:
+        return CardRow(name, "CPU slot", state)
+    return CardRow(
+        name,
+        card.name,
+        state,
+        card.memory_used_mib,
+        card.memory_total_mib,
+        card.utilization,
+        card.temperature,
+    )
 
 
 def _ours(card: Card) -> set[int]:

@@ -116,17 +116,17 @@ def _matches(directory: str, patterns: Iterable[str]) -> list[str]:
             folders[:] = [name for name in folders if name not in _KEPT]
         for name in names if above else set(names) - _KEPT:
             path = f"{folder}/{name}"
-            fits = any(_fits([*above, name], pattern) for pattern in wanted)
-            if fits and stat.S_ISREG(os.lstat(path).st_mode):
+            matching = any(fits([*above, name], pattern) for pattern in wanted)
+            if matching and stat.S_ISREG(os.lstat(path).st_mode):
                 found.append(path)
     return found
 
 
-def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+def fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     """Whether a path matches as a shell would match it; `**` stands for any directories, links left out."""
     if not pattern or not parts:
         return not parts and all(part == "**" for part in pattern)
     shown = pattern[0].startswith(".") or not parts[0].startswith(".")
     if pattern[0] == "**":
-        return _fits(parts, pattern[1:]) or (shown and _fits(parts[1:], pattern))
-    return shown and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+        return fits(parts, pattern[1:]) or (shown and fits(parts[1:], pattern))
+    return shown and fnmatchcase(parts[0], pattern[0]) and fits(parts[1:], pattern[1:])

@@ -33,6 +33,7 @@ _SWEEP = 60.0  # seconds between two listings of results/
 _CALM = 0.05  # seconds that a training has to start before anything that can wait competes with it
 _AGAIN = 0.1  # seconds until something that is under way is looked at again
 _CARD_LOOK = 1.0  # seconds until a card that is not free is looked at again
+_ASKED = 0.5  # seconds until a request that had to wait is looked at again
 _TEND = 1.0  # seconds for which launches under way may put off the journal and the report
 _ENOUGH = 3  # the Ctrl-C that ends even the wait for stopping attempts
 
@@ -111,7 +112,8 @@ class Daemon:
         m = self.members
         self._starter.warm_up()
         while not (m.events.terminated or m.events.interrupts):
-            self.cycle()
+            with m.telemetry.cycle():
+                self.cycle()
             if self._once and self._is_through():
                 return
             with m.problems.guard("answering keepers"):
@@ -132,6 +134,8 @@ class Daemon:
         m = self.members
         self._starter.close()
         m.events.close()
+        with m.problems.guard("telling people"):
+            m.notifying.end(flush=self._once)
         with m.problems.guard("leaving"):
             if m.leadership.mine:
                 m.leadership.resign()
@@ -163,7 +167,7 @@ class Daemon:
         m = self.members
         with m.problems.guard("renewing the heartbeat"):
             m.hosts.renew()
-        with m.problems.guard("reading the leader chain"):
+        with m.problems.guard("reading the leader chain"), m.telemetry.read():
             m.leadership.refresh()
         with m.problems.guard("reading the journal"):
             m.journal.follow()
@@ -187,7 +191,9 @@ class Daemon:
         for idea_id, _, _ in outcomes:
             m.steward.told(idea_id)
         m.board.take(outcomes)
-        if changed:
+        if outcomes:
+            m.mirroring.news()
+        if m.orders.take_in() or changed:
             self.show.changed()
 
     def _sweep(self) -> None:
@@ -227,7 +233,7 @@ class Daemon:
         return View(
             slots=tuple(slot for slot in slots if not (self._once and slot.name in self._served)),
             ready=ready,
-            paused=self._disk_is_low() or (self._cannot_start() if ready else ""),
+            paused=self._disk_is_low() or (self._cannot_start() if ready else "") or m.orders.drained,
             # it spreads hosts over the queue, it guards nothing
             turn=random.randrange(1 << 30) if len(m.attempts.daemons) > 1 else 0,  # noqa: S311
             farm_slots=self.show.farm_slots(),
@@ -297,6 +303,7 @@ class Daemon:
         m = self.members
         m.queue.set_running(attempt.idea_id, State.CLAIMED)
         self._follower.started.add(attempt.token)
+        m.telemetry.started()
         self._served.update(attempt.slots)
         self._calm_until = self._clock.steady() + _CALM
         self.show.changed()
@@ -330,9 +337,17 @@ class Daemon:
             with m.problems.guard("writing the journal"):
                 m.steward.step()
                 self._follow_journal()
+            if m.steward.waiting:
+                self._wake_at = min(self._wake_at, self._clock.steady() + _ASKED)
             m.problems.show("inbox", m.steward.problems)
             with m.problems.guard("cleaning up"):
                 self._wake_at = 0.0 if m.cleanup.step() else self._wake_at
+            with m.problems.guard("mirroring"):
+                self._wake_at = min(self._wake_at, m.mirroring.step())
+            with m.problems.guard("telling people"):
+                m.notifying.step(swept=self._swept[1] > 0.0)
+                self._wake_at = min(self._wake_at, m.notifying.due())
+        m.problems.show("notifications", m.notifying.problems)
         self.show.after_cycle(self._taken())
 
     # ---- wait

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from orze.core.states import SUCCEEDED, State
+from orze.core.states import SUCCEEDED, Cause, State
 from orze.farm.assembly import Assembly
 from orze.farm.attempts import Attempt
 from orze.farm.outcomes import outcome_of
 from orze.farm.show import Show
+from orze.farm.telemetry import cause_of
 from orze.farm.view import Dead
 
 _LOG = logging.getLogger("orze")
@@ -112,6 +113,8 @@ class Follower:
             m.attempts.watch_chain(idea_id, fold)
             return False
         m.settler.settle(idea_id, fold)
+        if token:
+            m.telemetry.ended(token, cause_of(fold, token))
         if token in self.started:
             self.started.discard(token)
             self.succeeded += fold.state in SUCCEEDED
@@ -139,6 +142,8 @@ class Follower:
             host = (fold.claim or {}).get("host", "?")
             _LOG.warning("%s: attempt %d on %s is lost; queued again", dead.idea_id, fold.attempt, host)
         m.attempts.forget(dead.token)
+        if held and dead.here:
+            m.telemetry.ended(dead.token, Cause.HOST_LOST)
         m.settler.settle(dead.idea_id, fold)
         self._show.changed()
         return True

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from orze.coord.heartbeat import Beat
-from orze.coord.record import decode
+from orze.coord.record import decode, is_host, is_name
 from orze.core.files import make_dirs
 from orze.farm.attempts import DAEMON
 from orze.farm.context import Context
 from orze.report.model import CardRow, HostRow
 
 _LIMIT = 1 << 20
+_NUMBERS = ("memory_used_mib", "memory_total_mib", "utilization", "temperature")  # the last two came later
+_PROBLEMS, _SENTENCE = 8, 300  # problems of its cards that a host tells, and their letters
+_MEASURED = 10.0  # seconds between two tellings where only what is measured on the cards has changed
 
 
 class Hosts:
@@ -26,6 +30,8 @@ class Hosts:
         self._watch = context.watch()
         self._quick = context.watch(steal=3 * self._lease.heartbeat)
         self._told = b""
+        self._told_at = float("-inf")
+        self._rest: dict[str, Any] = {}
         self._seen: dict[str, dict[str, Any]] = {}
 
     def begin(self) -> None:
@@ -52,23 +58,33 @@ class Hosts:
         self._beat.end()
         self._context.files.unlink(self._context.paths.host(self._context.token))
 
-    def tell(self, *, cards: tuple[CardRow, ...], running: int, free: int) -> None:
-        """Say what this host has and does, if that is other than what was said last."""
+    def tell(
+        self, *, cards: tuple[CardRow, ...], running: int, free: int, problems: Sequence[str] = ()
+    ) -> None:
+        """Say what this host has and does, if that is other than what was said last.
+
+        What is measured on the cards changes all the time; that alone is told every ten seconds at most.
+        """
         about = {
             "name": self._context.machine.host,
             "machine": self._context.machine.machine_id,
             "boot": self._context.machine.boot,
             "cards": [
-                [row.key, row.name, row.state, row.memory_used_mib, row.memory_total_mib] for row in cards
+                [row.key, row.name, row.state, *(getattr(row, number) for number in _NUMBERS)]
+                for row in cards
             ],
             "running": running,
             "free": free,
+            "problems": [text[:_SENTENCE] for text in problems[:_PROBLEMS]],
         }
         data = json.dumps(about).encode()
-        if data != self._told:
-            self._context.files.replace(self._context.paths.host(self._context.token), data)
-            self._context.files.sync_dir(self._context.paths.hosts)
-            self._told = data
+        rest = {**about, "cards": [(row.key, row.name, row.state) for row in cards]}
+        now = self._context.clock.steady()
+        if data == self._told or (self._told and rest == self._rest and now < self._told_at + _MEASURED):
+            return
+        self._context.files.replace(self._context.paths.host(self._context.token), data)
+        self._context.files.sync_dir(self._context.paths.hosts)
+        self._told, self._rest, self._told_at = data, rest, now
 
     def dead(self, tokens: set[str], present: set[str]) -> set[str]:
         """Which of these daemons are dead, by their heartbeats.
@@ -101,6 +117,18 @@ class Hosts:
         self._context.files.unlink(self._context.paths.host(token))
         self._context.files.unlink(self._context.paths.heartbeat(DAEMON, token))
 
+    def names(self) -> set[str]:
+        """The names of this host and of all whose daemons tell of them.
+
+        Raises:
+            OSError: the share did not answer.
+        """
+        files = self._context.files.listdir(self._context.paths.hosts)
+        tokens = [name.removesuffix(".json") for name in files if name.endswith(".json")]
+        told = [self._read(token) or {} for token in tokens if is_name(token)]
+        names = {about["name"] for about in told if is_host(about.get("name"))}
+        return {*names, self._context.machine.host}
+
     def rows(self, tokens: set[str], leader: str) -> list[HostRow]:
         """What the living daemons tell of their hosts."""
         rows = []
@@ -121,20 +149,21 @@ def row_of(about: dict[str, Any], *, leader: bool) -> HostRow | None:
     """What a host tells of itself; None where another version wrote it, or nobody of ours."""
     try:
         cards = tuple(
-            CardRow(str(key), str(name), str(state), _mib(used), _mib(total))
-            for key, name, state, used, total in about["cards"]
+            CardRow(str(key), str(name), str(state), *map(_measured, numbers[: len(_NUMBERS)]))
+            for key, name, state, *numbers in about["cards"]
         )
         running, free = int(about["running"]), int(about["free"])
+        problems = tuple(str(text)[:_SENTENCE] for text in list(about.get("problems", ()))[:_PROBLEMS])
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     name = str(about.get("name", "?"))
-    return HostRow(name=name, alive=True, leader=leader, cards=cards, running=running, free=free, seen_s=0.0)
+    return HostRow(name, True, leader, cards, running, free, seen_s=0.0, problems=problems)
 
 
-def _mib(told: object) -> float | None:
+def _measured(told: object) -> float | None:
     if told is None:
         return None
     value = float(str(told))
     if not math.isfinite(value):
-        raise ValueError("no amount of memory")
+        raise ValueError("no measure of a card")
     return value

@@ -26,23 +26,27 @@ class Entry:
         bad: why its present section cannot be accepted; empty where it can.
         known: what the journal says; None where it is not registered yet.
         running: the state of the attempt that owns it, as far as this host knows; None where none does.
+        place: its place among the ready ideas; None where it is not among them.
         state, reason: where it stands, and why it does not run, as `Queue` last worked it out.
     """
 
-    __slots__ = ("bad", "idea", "known", "reason", "running", "state")
+    __slots__ = ("bad", "idea", "known", "place", "reason", "running", "state")
 
     def __init__(self) -> None:
         self.bad = ""
         self.idea: Idea | None = None
         self.known: Known | None = None
         self.running: State | None = None
+        self.place: Order | None = None
         self.state: State | None = None
         self.reason = ""
 
     @property
-    def order(self) -> Order:
-        """Its place among the ready ideas."""
-        return self.idea.order if self.idea else (0, 0, "")
+    def effective(self) -> Idea | None:
+        """The idea, with the priority that an operator asked for in the place of its own."""
+        if self.idea is None or self.known is None or self.known.priority is None:
+            return self.idea
+        return self.idea._replace(priority=self.known.priority)
 
 
 class Queue:
@@ -50,15 +54,14 @@ class Queue:
 
     Args:
         host: this host's name, for the ideas that say where they may run.
-        slots: how many cards one idea can have here at most.
+        cards: how many cards one idea can have here at most.
     """
 
-    def __init__(self, host: str, slots: int) -> None:
+    def __init__(self, host: str, cards: int) -> None:
         self._host = host
-        self._slots = slots
+        self._cards = cards
         self._entries: dict[str, Entry] = {}
         self._ready: list[Order] = []
-        self._ready_ids: set[str] = set()
         self._blocked: dict[str, None] = {}
         self._waiters: dict[str, set[str]] = {}
         self._deferred: dict[str, str] = {}
@@ -102,7 +105,6 @@ class Queue:
         entry = self._entry(idea_id)
         before = entry.idea.after if entry.idea else ()
         after = idea.after if idea else ()
-        self._leave_ready(idea_id, entry)
         entry.idea, entry.bad = idea, ""
         self.touch(idea_id)
         if before != after:
@@ -124,6 +126,7 @@ class Queue:
         if entry and not (entry.idea or entry.bad or entry.known or entry.running):
             self._count(idea_id, entry.state, None)
             self._blocked.pop(idea_id, None)
+            self._move(entry, None)
             del self._entries[idea_id]
             for waiter in self._waiters.get(idea_id, ()):
                 self.touch(waiter)
@@ -152,15 +155,24 @@ class Queue:
             self.touch(idea_id)
 
     def ready(self, limit: int) -> Iterator[Idea]:
-        """The first ideas that may run on this host now, in order."""
+        """The first ideas that may run on this host now, in order, each with the priority that holds."""
         for _, _, idea_id in islice(self._ready, limit):
-            idea = self._entries[idea_id].idea
+            idea = self._entries[idea_id].effective
             if idea is not None:
                 yield idea
 
     def blocked(self) -> Iterator[str]:
         """Queued ideas that may not run now, each with its `reason`."""
         return (idea_id for idea_id in self._blocked if idea_id in self._entries)
+
+    def set_cards(self, cards: int) -> None:
+        """So many cards can one idea have here from now on."""
+        if cards != self._cards:
+            self._cards = cards
+            for idea_id in list(self.by_state[State.QUEUED]):
+                entry = self._entries[idea_id]
+                if entry.idea and entry.idea.gpus > 1:
+                    self.touch(idea_id)
 
     @property
     def depth(self) -> int:
@@ -231,8 +243,8 @@ class Queue:
     def _unfit(self, idea: Idea) -> str:
         if idea.hosts and not any(fnmatchcase(self._host, pattern) for pattern in idea.hosts):
             return f"for hosts {', '.join(idea.hosts)}"
-        if idea.gpus > self._slots:
-            return f"needs {idea.gpus} cards; {self._host} has {self._slots}"
+        if idea.gpus > self._cards:
+            return f"needs {idea.gpus} cards; {self._host} has {self._cards}"
         return ""
 
     def _recheck_circles(self, changed: str) -> None:
@@ -286,16 +298,17 @@ class Queue:
             self._blocked[idea_id] = None
         else:
             self._blocked.pop(idea_id, None)
-        if not queued or entry.reason:
-            self._leave_ready(idea_id, entry)
-        elif idea_id not in self._ready_ids:
-            self._ready_ids.add(idea_id)
-            insort(self._ready, entry.order)
+        ready = entry.effective if queued and not entry.reason else None
+        self._move(entry, ready.order if ready else None)
 
-    def _leave_ready(self, idea_id: str, entry: Entry) -> None:
-        if idea_id in self._ready_ids:
-            self._ready_ids.discard(idea_id)
-            del self._ready[bisect_left(self._ready, entry.order)]
+    def _move(self, entry: Entry, place: Order | None) -> None:
+        """Give it this place among the ready ones, or none."""
+        if place != entry.place:
+            if entry.place:
+                del self._ready[bisect_left(self._ready, entry.place)]
+            if place:
+                insort(self._ready, place)
+            entry.place = place
 
 
 def _matters(state: State | None) -> object:

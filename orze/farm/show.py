@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 
 from orze.farm.assembly import Assembly
+from orze.farm.cards import FREE
 from orze.farm.context import Context
 from orze.report.model import HostRow, Snapshot
 
@@ -66,11 +67,13 @@ class Show:
         """
         m = self._members
         self._cycles += 1
-        rows = m.cards.rows(taken)
-        self._free = [row.key for row in rows if row.state == "free"]
+        rows = m.cards.rows(taken, free="drained" if m.orders.drained else FREE)
+        self._free = [row.key for row in rows if row.state == FREE]
+        running, problems = len(m.attempts.here()), m.cards.problems()
         with m.problems.guard("telling of this host"):
-            m.hosts.tell(cards=rows, running=len(m.attempts.here()), free=len(self._free))
+            m.hosts.tell(cards=rows, running=running, free=len(self._free), problems=problems)
         seen = [problem.text for problem in m.problems], self._free, m.attempts.daemons
+        m.telemetry.see(rows, running=running, problems=len(seen[0]))
         if seen != self._seen:
             self._seen = seen
             self.changed()
@@ -93,7 +96,8 @@ class Show:
             OSError: the share does not take it.
         """
         self._written = self._context.clock.steady()
-        self._members.board.publish(self.snapshot())
+        snapshot = self.snapshot()
+        self._members.board.publish(snapshot, self._members.telemetry.of_farm(snapshot))
         self._writing = self._context.clock.steady() - self._written
         self._changed = False
 
@@ -115,7 +119,9 @@ class Show:
         """What the report tells, as of now."""
         m = self._members
         lead = m.leadership.fold
-        self._hosts = m.hosts.rows(m.attempts.daemons, lead.token)
+        self._hosts = [m.orders.mark(row) for row in m.hosts.rows(m.attempts.daemons, lead.token)]
+        told = [f"{row.name}: {text}" for row in self._hosts if not row.leader for text in row.problems]
+        m.problems.show("cards of other hosts", told)
         self._refresh_states()
         return m.board.snapshot(
             iteration=self._cycles,
@@ -131,13 +137,15 @@ class Show:
         if len(self._hosts) < 2:
             return self._free
         return [
-            f"{host.name}:{card.key}" for host in self._hosts for card in host.cards if card.state == "free"
+            f"{host.name}:{card.key}" for host in self._hosts for card in host.cards if card.state == FREE
         ]
 
     def child_ended(self, pid: int, status: int) -> None:
         """A child process has ended; the picture may be new."""
         m = self._members
         m.cleanup.child_ended(pid, status)
+        m.mirroring.child_ended(pid, status)
+        m.notifying.child_ended(pid)
         plotting = m.board.plotting
         if m.board.child_ended(pid, status):
             self.changed()

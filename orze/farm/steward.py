@@ -33,6 +33,7 @@ class Steward:
 
     Attributes:
         problems: what it could not do, for people to see.
+        waiting: requests are to be looked at again soon.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Steward:
         self._outcomes: dict[str, tuple[State, Facts]] = {}
         self._reopened: dict[str, None] = {}
         self.problems: list[str] = []
+        self.waiting = False
 
     def note(self, idea_id: str, state: State, facts: Facts) -> None:
         """An outcome was seen: it goes into the journal, from here or, if another leads, from there.
@@ -89,9 +91,7 @@ class Steward:
             parts["outcomes"] = [[idea_id, *outcome] for idea_id, outcome in shown.items()]
             parts["reopen"] = list(self._reopened)
             entries = self._take_inbox(parts)
-            asked = requests.pending(self._context.files, self._context.paths.requests)
-            for request in asked:
-                self._applier.apply(request, parts)
+            asked = self._apply_requests(parts)
             written = not any(parts.values()) or self._journal.write(self._leadership.fold.term, parts)
         finally:
             if not written:
@@ -124,6 +124,26 @@ class Steward:
             self.problems.append(f"the files of {idea_id} that show its end: {error.strerror or error}")
             return False
         return True
+
+    def _apply_requests(self, parts: Parts) -> list[requests.Request]:
+        """Do what is asked; the requests that are dealt with once `parts` are in the journal.
+
+        Of several about one idea or host the first goes first: what the next one means depends on it.
+        """
+        self.waiting = False
+        dealt: list[requests.Request] = []
+        for request in requests.pending(self._context.files, self._context.paths.requests):
+            done = False
+            if not request.target or request.target not in {other.target for other in dealt}:
+                try:
+                    done = self._applier.apply(request, parts)
+                except OSError as error:  # one chain that is damaged must not hold up the others
+                    about = f"the request to {request.kind} {request.target}"
+                    self.problems.append(f"{about}: {error.strerror or error}; it is tried again")
+                    continue
+            dealt += [request] if done else []
+            self.waiting = self.waiting or not done
+        return dealt
 
     def _take_inbox(self, parts: Parts) -> list[tuple[str, str, str]]:
         """Give every waiting entry its id, for ever, and register it in the same record."""

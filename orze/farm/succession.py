@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from orze.coord.leader import Leadership
 from orze.core.identity import lives
 from orze.farm.attempts import Attempts
@@ -18,15 +20,27 @@ class Succession:
     does, so that whoever died together with the leader is reaped in the moment in which the leader is
     followed. Two hosts doing the same reading is what that costs, however many there are.
 
+    Args:
+        lost: told of daemons that are dead, before the leader forgets them.
+
     Attributes:
         due: the leader is dead, and it is this host's part to say so.
     """
 
-    def __init__(self, context: Context, *, leadership: Leadership, hosts: Hosts, attempts: Attempts) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        leadership: Leadership,
+        hosts: Hosts,
+        attempts: Attempts,
+        lost: Callable[[set[str]], None],
+    ) -> None:
         self._context = context
         self._leadership = leadership
         self._hosts = hosts
         self._attempts = attempts
+        self._lost = lost
         self._dead: tuple[str, float] = ("", 0.0)
         self.due = False
 
@@ -46,8 +60,10 @@ class Succession:
         others = (present if self._leadership.mine else set()) | {leader}
         dead = self._hosts.dead(others - {own, ""}, present)
         self.due = self._dead_here() or (leader in dead and self._has_the_word(leader))
-        for token in dead if self._leadership.mine else ():
-            self._hosts.bury(token)
+        if dead and self._leadership.mine:
+            self._lost(dead)
+            for token in dead:
+                self._hosts.bury(token)
 
     @property
     def _is_deputy(self) -> bool:

@@ -50,7 +50,7 @@ class View:
     Attributes:
         slots: this host's.
         ready: the first ideas that may run here, best first.
-        paused: why nothing is started now (disk low, stopping); empty where something may be.
+        paused: why nothing is started now (disk low, drained); empty where something may be.
         turn: a number of this host's own for this cycle; hosts that look at one queue begin elsewhere in it.
         farm_slots: free slots of all living hosts, about.
         leads: whether this host leads.

@@ -162,8 +162,8 @@ class Inventory:
         # Version 2 of the memory call leaves out what the driver keeps for itself, as nvidia-smi does.
         memory = self._ask(nvml.nvmlDeviceGetMemoryInfo, handle, nvml.nvmlMemory_v2)
         processes = self._ask(nvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
-        heat = self._ask(nvml.nvmlDeviceGetTemperature, handle, _TEMPERATURE_GPU) if details else None
-        load = self._ask(nvml.nvmlDeviceGetUtilizationRates, handle) if details else None
+        heat = self._detail(nvml.nvmlDeviceGetTemperature, handle, _TEMPERATURE_GPU) if details else None
+        load = self._detail(nvml.nvmlDeviceGetUtilizationRates, handle) if details else None
         return replace(
             card,
             memory_total_mib=None if memory is None else memory.total >> 20,
@@ -181,6 +181,13 @@ class Inventory:
             if error.value in _CANNOT_TELL:
                 return None
             raise
+
+    def _detail(self, question: Callable[..., Any], *arguments: Any) -> Any:
+        """The answer, or None: no card is out of use for what is only shown."""
+        try:
+            return question(*arguments)
+        except self._nvml.NVMLError:
+            return None
 
 
 def _process(process: Any) -> tuple[int, int | None]:

@@ -145,6 +145,15 @@ class Leaderboard:
         first = self.top(1)
         return first[0] if first and first[0].rank else None
 
+    def ranking(self) -> list[str]:
+        """Return the ids of all results that can be ranked, best first."""
+        self._settle()
+        return list(self._ids)
+
+    def get(self, idea_id: str) -> Result | None:
+        """Return how an idea ended, or None if that is not known here."""
+        return self._result(idea_id) if any(idea_id in rows for rows in self._rows.values()) else None
+
     def recent(self, state: State, count: int) -> list[Result]:
         """Return the latest `count` results in a terminal state, latest first."""
         return [self._result(idea_id) for idea_id in islice(reversed(self._rows[state]), count)]

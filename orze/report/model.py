@@ -109,18 +109,27 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class CardRow:
-    """One card of a host; memory in MiB, None where the driver does not tell."""
+    """One card of a host: memory in MiB, utilization in percent of time, temperature in degrees Celsius.
+
+    Each is None where the driver does not tell.
+    """
 
     key: str
     name: str
     state: str
     memory_used_mib: float | None = None
     memory_total_mib: float | None = None
+    utilization: float | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
-    """One host. `running` attempts and `free` slots are counts; `seen_s` is how long ago it was heard of."""
+    """One host. `running` attempts and `free` slots are counts; `seen_s` is how long ago it was heard of.
+
+    `drained` hosts start nothing; `cards_asked` are the cards that an operator asked for, empty where nobody
+    did; `problems` are what the host tells of its cards.
+    """
 
     name: str
     alive: bool
@@ -129,6 +138,18 @@ class HostRow:
     running: int
     free: int
     seen_s: float
+    drained: bool = False
+    cards_asked: str = ""
+    problems: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """`silent`, `alive`, `draining` (starts nothing, something runs) or `drained` (nothing runs)."""
+        if not self.alive:
+            return "silent"
+        if not self.drained:
+            return "alive"
+        return "draining" if self.running else "drained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +162,8 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that one report tells. `failed` and `skipped` are the latest, `counts` counts all ideas by state.
+    """All that one report tells. `recent` are the latest results of any kind, `failed` and `skipped` the
+    latest of theirs, `counts` counts all ideas by state.
 
     `picture` is the file that is shown as the progress picture, empty where there is none; `unfenced` is true
     for a farm with `doors: false`.
@@ -155,6 +177,7 @@ class Snapshot:
     counts: Mapping[State, int]
     top: Sequence[Ranked] = ()
     running: Sequence[Running] = ()
+    recent: Sequence[Result] = ()
     failed: Sequence[Result] = ()
     skipped: Sequence[Result] = ()
     held: Sequence[Waiting] = ()

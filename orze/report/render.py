@@ -237,8 +237,10 @@ def _waiting(idea: Waiting) -> tuple[object, ...]:
 
 
 def _host(host: HostRow) -> tuple[object, ...]:
-    state = "alive" if host.alive else f"silent for {duration(host.seen_s)}"
-    return (host.name, f"{state}, leads" if host.leader else state, host.running, host.free)
+    parts = [host.state if host.alive else f"silent for {duration(host.seen_s)}"]
+    parts += ["leads"] * host.leader
+    parts += [f"asked to use cards {host.cards_asked}"] if host.cards_asked else []
+    return (host.name, md(", ".join(parts), _REASON), host.running, host.free)
 
 
 def _cards(host: HostRow) -> list[tuple[object, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 from orze.core.states import SUCCEEDED, State
 from orze.report.advice import advice
 from orze.report.leaderboard import finite
-from orze.report.model import HostRow, Ranked, Result, Running, Snapshot, Waiting
+from orze.report.model import HostRow, PrimaryMetric, Ranked, Result, Running, Snapshot, Waiting
 from orze.report.text import moment
 
 SCHEMA = 1
@@ -44,6 +44,7 @@ def status_json(snapshot: Snapshot) -> bytes:
         "disk_free_gb": _number(snapshot.disk_free_gb, 1),
         "primary_metric": _primary(snapshot),
         "top_results": [_result(entry, snapshot) for entry in snapshot.top],
+        "recent_results": [_recent(result, snapshot.primary) for result in snapshot.recent],
         "recent_failures": [_failure(result) for result in snapshot.failed],
         "held": [_waiting(idea) for idea in snapshot.held],
         "quarantined": [_waiting(idea) for idea in snapshot.quarantined],
@@ -120,6 +121,21 @@ def _result(entry: Ranked, snapshot: Snapshot) -> dict[str, object]:
     }
 
 
+def _recent(result: Result, primary: PrimaryMetric | None) -> dict[str, object]:
+    return {
+        "idea_id": result.idea_id,
+        "title": result.title,
+        "state": result.state.value,
+        "value": finite(result.metrics.get(primary.name)) if primary else None,
+        "cause": result.cause,
+        "host": result.host,
+        "gpu": result.gpu,
+        "attempt": result.attempt,
+        "seconds": _number(result.seconds, 1),
+        "finished_at": _time(result.finished_at),
+    }
+
+
 def _failure(result: Result) -> dict[str, object]:
     return {
         "idea_id": result.idea_id,
@@ -142,10 +158,12 @@ def _host(host: HostRow) -> dict[str, object]:
     return {
         "name": host.name,
         "alive": host.alive,
+        "state": host.state,
         "leader": host.leader,
         "running": host.running,
         "free": host.free,
         "seen_s": _number(host.seen_s, 1),
+        "cards_asked": host.cards_asked,
         "cards": [
             {
                 "key": card.key,
@@ -153,6 +171,8 @@ def _host(host: HostRow) -> dict[str, object]:
                 "state": card.state,
                 "memory_used_mib": card.memory_used_mib,
                 "memory_total_mib": card.memory_total_mib,
+                "utilization": card.utilization,
+                "temperature": card.temperature,
             }
             for card in host.cards
         ],

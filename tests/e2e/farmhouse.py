@@ -111,10 +111,19 @@ class Farm:
         self.removed.add(idea_id)
         shutil.rmtree(self.results / idea_id)
 
-    def ask(self, kind: str, idea_id: str) -> None:
-        """Leave a request for whoever leads."""
+    def ask(self, kind: str, target: str, value: str = "") -> str:
+        """Leave a request for whoever leads; the uuid of its answer."""
         requests = str(self.results / ".orze" / "requests")
-        submit(RealFiles(), requests, SystemClock(), kind=kind, idea_id=idea_id, by="test")
+        return submit(RealFiles(), requests, SystemClock(), kind=kind, target=target, value=value, by="test")
+
+    def answer(self, uuid: str) -> str:
+        """What the journal says of a request, once it does."""
+        self.wait(lambda: uuid in self.answers(), f"the answer to {uuid}")
+        return self.answers()[uuid]
+
+    def answers(self) -> dict[str, str]:
+        """All answers of the journal."""
+        return {uuid: text for record in self.journal() for uuid, text, _ in record.get("answers", ())}
 
     # ---- processes
 

@@ -23,6 +23,10 @@ _DOORS = "test_with_doors_false_a_script_may_ignore_results_dir_and_the_farm_is_
 _PRE = "test_pre_script_runs_before_each_training_and_its_failure_is_a_cause_of_its_own"
 _EVAL = "test_evaluation_and_post_scripts_run_on_the_card_of_the_training_and_their_faults_are_shown"
 _CLEANUP = "test_cleanup_removes_the_patterns_from_ended_ideas_but_for_the_best_and_runs_its_script"
+_NEWS = "test_what_happens_is_told_once_but_no_failure_that_is_retried"
+_HANGS = "test_a_target_that_hangs_slows_nothing_and_one_that_refuses_is_named_without_its_url"
+_MIRRORED = "test_every_finished_idea_is_mirrored_once_though_daemons_are_killed"
+_UNREACHED = "test_trackers_that_cannot_be_reached_are_problems_and_the_farm_goes_on"
 _EIGHT = "test_eight_ideas_run_to_the_end_and_report_and_status_tell_of_them"
 
 SHOWN_BY = {
@@ -41,6 +45,13 @@ SHOWN_BY = {
     "report": _EIGHT, "report.title": _EIGHT, "report.primary_metric": _EIGHT, "report.sort": _PATHS,
     "report.columns": _EVAL, "report.columns[].key": _EVAL, "report.columns[].label": _EVAL,
     "report.columns[].fmt": _EVAL, "report.columns[].source": _EVAL,
+    "notifications": _NEWS, "notifications.urls": _NEWS, "notifications.every": _NEWS,
+    "notifications.on": _HANGS,
+    "trackers": _MIRRORED, "trackers.mlflow": _MIRRORED, "trackers.mlflow.uri": _MIRRORED,
+    "trackers.mlflow.experiment": _MIRRORED, "trackers.wandb": _UNREACHED,
+    "trackers.wandb.project": _UNREACHED, "trackers.wandb.entity": _UNREACHED,
+    "trackers.wandb.mode": _UNREACHED,
+    "trackers.trackio": _UNREACHED, "trackers.trackio.project": _UNREACHED,
     "hosts": _HOSTS, "hosts.*.gpus": _HOSTS, "hosts.*.python": _HOSTS, "hosts.*.slots_per_gpu": _HOSTS,
     "hosts.*.train_extra_env": _HOSTS,
 }  # fmt: skip

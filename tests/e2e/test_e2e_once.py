@@ -149,7 +149,7 @@ def test_help_names_every_flag_and_loads_nothing_heavy():
         [sys.executable, "-X", "importtime", str(FARM), "--help"], capture_output=True, text=True, check=True
     )
     flags = "-c --config-file --gpus --timeout --poll --once --report-only --research-only --ideas-md "
-    flags += "--base-config --results-dir --train-script -v --verbose --stop-attempts --dry-run"
+    flags += "--base-config --results-dir --train-script -v --verbose --stop-attempts --dry-run --json"
     assert all(flag in done.stdout for flag in flags.split())
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "orze" in loaded

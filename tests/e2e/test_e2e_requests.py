@@ -108,7 +108,7 @@ def test_requests_that_cannot_be_met_or_understood_are_answered_and_taken_away(m
     farm.ask("retry", "idea-077")
     farm.ask("hold", "../../etc")
     farm.wait(lambda: {path.name for path in requests.iterdir()} <= {"pipe.json"}, "the answers")
-    answers = {answer for record in farm.journal() for _, answer in record.get("answers", ())}
+    answers = {answer for record in farm.journal() for _, answer, _ in record.get("answers", ())}
     assert "idea-001 does not run, it is COMPLETED" in answers
     assert "idea-077 is not known" in answers
     assert any("explode" in answer for answer in answers)

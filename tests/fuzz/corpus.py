@@ -53,7 +53,10 @@ _ENTRY = {
     "register": [["idea-001", "ab", "## idea-001: a"], ["idea-002", "ab", "text"]],
     "outcomes": [["idea-001", "COMPLETED", {"metrics": {"val_loss": 0.5}, "at": 1.0, "attempt": 1}]],
     "hold": [["idea-002", "by a"]], "release": [["idea-002"]], "withdraw": [["idea-002"]],
-    "vanish": [["idea-001"]], "restore": [["idea-001"]], "reopen": [["idea-001"]], "answers": [["u", "done"]],
+    "vanish": [["idea-001"]], "restore": [["idea-001"]], "reopen": [["idea-001"]],
+    "answers": [["u", "done"], ["v", "no", False]],
+    "priority": [["idea-001", "high"]], "drain": [["gpu-a", "drained"]], "undrain": [["gpu-b"]],
+    "use": [["gpu-a", "0,1"]],
 }  # fmt: skip
 _ODD = [
     "../../../etc", "", "/", "a/b", "..", None, -1, 1e308, 10**400, True, [], {}, [[]], "x" * 300, "\ud800",
@@ -77,7 +80,12 @@ _RAW = [b"", b"\0" * 100, b"[]", b"{}", b"+{}", b'{"kind": "CLAIM", "tok', b"+" 
 _ITEMS: list[object] = [5, [], ["a"], ["../x", "y"], [[], {}]]
 _HOST = {"name": "gpu-a", "machine": "m", "boot": "b", "running": 1, "free": 1}
 _CARDS = [["0", "H200", "free", 1.0, 141.0], ["1", "H200", "runs idea-001", None, None]]
-_REQUEST = {"kind": "hold", "idea": "idea-001", "by": "ada", "at": 1.0}
+_REQUESTS = [
+    {"kind": "hold", "idea": "idea-001", "by": "ada", "at": 1.0},
+    {"kind": "priority", "idea": "idea-001", "value": "high"},
+    {"kind": "drain", "host": "gpu-a"},
+    {"kind": "cards", "host": "gpu-a", "value": "0,1"},
+]
 _SETTINGS = [
     b"train_script: a.py\ntimeout: 2h\nlease: {heartbeat: 5, steal: 200}\n", b"lease: {steal: 61}\n",
     b"hosts:\n  gpu-*: {gpus: 0-3, train_extra_env: {A: 1.10}}\n", b"retry: {oom: 2}\npoll: ${HOME}\n",
@@ -121,8 +129,9 @@ CORPUS: dict[str, list[bytes]] = {
         ),
     ],
     "requests": [
-        json.dumps(_REQUEST).encode(), *_RAW,
-        *(json.dumps({**_REQUEST, name: odd}).encode() for name in _REQUEST for odd in _ODD),
+        *_RAW,
+        *(json.dumps(request).encode() for request in _REQUESTS),
+        *(json.dumps({**r, name: odd}).encode() for r in _REQUESTS for name in r for odd in _ODD),
     ],
     "hosts": [
         json.dumps({**_HOST, "cards": _CARDS}).encode(), *_RAW,

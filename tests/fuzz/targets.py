@@ -22,7 +22,7 @@ from orze.coord.heartbeat import SIZE, Watch
 from orze.coord.idea_chain import IdeaFold
 from orze.coord.journal import JournalFold
 from orze.coord.leader import LeaderFold
-from orze.coord.record import decode, encode, is_name, slot_name
+from orze.coord.record import decode, encode, is_host, is_name, slot_name
 from orze.coord.requests import KINDS, pending
 from orze.core.clock import ManualClock
 from orze.core.errors import ConfigError
@@ -196,6 +196,7 @@ def journal(data: bytes) -> None:
     assert all(map(is_name, changed))
     assert all(map(is_name, fold.ideas))
     assert all(map(is_name, fold.allocated.values()))
+    assert all(map(is_host, [*fold.drained, *fold.cards]))
     board = Leaderboard()
     for order, (idea_id, state, facts) in enumerate(outcomes, 1):
         if state:
@@ -218,8 +219,10 @@ def requests(data: bytes) -> None:
     make_dirs(files, "/requests")
     files.write_new("/requests/a.json", data)
     for found in pending(files, "/requests"):
-        assert found.problem or (found.kind in KINDS and found.idea_id)
-        encode({"answers": [[found.uuid, found.problem]], "by": found.by})
+        assert found.problem or (found.kind in KINDS and found.target)
+        assert len(found.value) <= 1000 or found.problem
+        assert len(found.by) <= 100
+        encode({"answers": [[found.uuid, found.problem, False]], "by": found.by})
 
 
 def hosts(data: bytes) -> None:

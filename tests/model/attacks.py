@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from tests.model.plan import LEASES, Fault, HostPlan, IdeaPlan, Plan, Trap
+from tests.model.plan import LEASES, Fault, HostPlan, IdeaPlan, Plan, Trap, draw, with_orders
 
 _LEASE = LEASES[0]  # h 20, F 60, K 10, S 130, C 60
 _LONG = 420.0  # seconds of a run that outlives a lease
@@ -178,6 +178,11 @@ def results_looked_up_often(seed: int) -> Plan:
     return replace(_plan(seed, leave, hosts=3, seconds=(12.0, 9.0, 15.0, 6.0)), poll=6.0)
 
 
+def hosts_that_are_drained_lent_and_undrained(seed: int) -> Plan:
+    """People drain hosts, change their cards and set priorities, while anything else goes wrong."""
+    return with_orders(draw(seed))
+
+
 ATTACKS: dict[int, Callable[[int], Plan]] = {
     1: lost_replies_and_a_crash_before_the_first_record,
     2: two_judges_of_one_attempt,
@@ -196,4 +201,5 @@ ATTACKS: dict[int, Callable[[int], Plan]] = {
     15: a_power_failure_under_a_late_link,
     16: results_looked_up_often,
     17: an_attempt_too_short_for_a_leader_to_see,
+    18: hosts_that_are_drained_lent_and_undrained,
 }

@@ -13,25 +13,31 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.model import defects
 from tests.model.attacks import ATTACKS
-from tests.model.plan import draw
+from tests.model.plan import Plan, draw, with_orders
 from tests.model.runs import Outcome, hashing_is_fixed, laboratory, report, run
 
 _CHUNK = 50  # runs handed to a process at a time
 _REPORTED = 3  # violations shown in full
 
 
-def work(first: int, count: int) -> tuple[int, float, int, Counter[str], list[int]]:
+def planned(seed: int, *, orders: bool) -> Plan:
+    """The plan of a seed, with what people ask of hosts or without."""
+    return with_orders(draw(seed)) if orders else draw(seed)
+
+
+def work(first: int, count: int, orders: bool) -> tuple[int, float, int, Counter[str], list[int]]:
     """Run some seeds; steps, seconds simulated, overlaps, faults, and the seeds that broke a promise."""
     steps, seconds, overlaps, faults, broken = 0, 0.0, 0, Counter[str](), []
     with laboratory() as folder:
         for seed in range(first, first + count):
-            outcome = run(draw(seed), folder)
+            outcome = run(planned(seed, orders=orders), folder)
             steps, seconds = steps + outcome.steps, seconds + outcome.seconds
             overlaps += outcome.overlaps > 0
             faults += outcome.faults
@@ -40,14 +46,14 @@ def work(first: int, count: int) -> tuple[int, float, int, Counter[str], list[in
     return steps, seconds, overlaps, faults, broken
 
 
-def campaign(runs: int, first: int, workers: int) -> int:
+def campaign(runs: int, first: int, workers: int, *, orders: bool) -> int:
     """Run many seeds and print what came of them."""
     begun = time.monotonic()
     starts = range(first, first + runs, _CHUNK)
     counts = [min(_CHUNK, first + runs - start) for start in starts]
     steps, seconds, overlaps, faults, broken = 0, 0.0, 0, Counter[str](), []
     with ProcessPoolExecutor(workers) as pool:
-        for part in pool.map(work, starts, counts):
+        for part in pool.map(work, starts, counts, repeat(orders)):
             steps, seconds, overlaps = steps + part[0], seconds + part[1], overlaps + part[2]
             faults += part[3]
             broken += part[4]
@@ -62,14 +68,14 @@ def campaign(runs: int, first: int, workers: int) -> int:
     print("faults: " + ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items())))
     print(f"violations: {len(broken)}" + (f", seeds {broken}" if broken else ""))
     for seed in broken[:_REPORTED]:
-        one(seed)
+        one(seed, orders=orders)
     return 1 if broken else 0
 
 
-def one(seed: int, defect: str = "") -> int:
+def one(seed: int, defect: str = "", *, orders: bool = False) -> int:
     """Run one seed and tell of it."""
     with laboratory() as folder, defects.switched_on(defect):
-        outcome: Outcome = run(draw(seed), folder)
+        outcome: Outcome = run(planned(seed, orders=orders), folder)
         print(
             report(outcome, folder) if outcome.broken else f"seed {seed}: nothing is broken: {outcome.plan}"
         )
@@ -103,6 +109,7 @@ def main() -> int:
     parser.add_argument("runs", nargs="?", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="run only this one, and tell of it")
+    parser.add_argument("--orders", action="store_true", help="people drain hosts and the like as well")
     parser.add_argument("--defect", default="", help="with --seed: switch on one of tests/model/defects.py")
     parser.add_argument("--catch", action="store_true", help="what each planted defect breaks, as JSON")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -111,8 +118,8 @@ def main() -> int:
         print(json.dumps(catch()))
         return 0
     if options.seed is not None:
-        return one(options.seed, options.defect)
-    return campaign(options.runs, options.first, options.workers)
+        return one(options.seed, options.defect, orders=options.orders)
+    return campaign(options.runs, options.first, options.workers, orders=options.orders)
 
 
 if __name__ == "__main__":

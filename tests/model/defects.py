@@ -17,6 +17,8 @@ from orze.coord.chain import Chain, Fold
 from orze.coord.heartbeat import Watch
 from orze.coord.idea_chain import DONE, FAIL, LOST, REQUEUE, TRAINED, IdeaFold
 from orze.coord.record import new_record
+from orze.coord.requests import Request
+from orze.farm.applying import Applier
 from orze.farm.reap import Reaper
 from tests.model.ghost import RESULTS
 from tests.model.hosts import EPOCH
@@ -239,6 +241,20 @@ def an_edited_section() -> Switch[Any]:
     return patch.object(Course, "run", edited)
 
 
+def a_request_that_is_applied_again() -> Switch[Any]:
+    """A request that was answered, and whose file is still there, is taken for a new one."""
+    apply = Applier.apply
+
+    def forgetful(self: Applier, request: Request, parts: Any) -> bool:
+        again = Request(f"{request.uuid}-again", request.kind, request.target, value=request.value)
+        done = apply(self, again if request.uuid in self._journal.fold.answers else request, parts)
+        for answer in parts.get("answers", ()):
+            answer[0] = answer[0].removesuffix("-again")
+        return done
+
+    return patch.object(Applier, "apply", forgetful)
+
+
 def _is_there(files: SimFiles, path: str) -> bool:
     try:
         files.server.regular(path)
@@ -263,6 +279,7 @@ CAUGHT_BY: dict[str, tuple[int, int]] = {
     "claim_before_heartbeat": (1, 0),
     "doors_removed_before_the_lost": (3, 0),
     "an_edited_section": (1, 0),
+    "a_request_that_is_applied_again": (18, 0),
 }
 TRIES = 150  # schedules in which a defect must have been caught
 
@@ -272,6 +289,6 @@ DEFECTS: dict[str, Defect] = {
         no_chain_hash, read_back_by_token_only, a_reused_temporary_name, the_highest_slot_plus_one,
         a_lost_that_names_nothing, a_superseded_token_that_may_append, wall_clock_comparison, no_fence,
         trusting_exists, no_fsync, reaping_on_one_missed_beat, claim_before_heartbeat,
-        doors_removed_before_the_lost, an_edited_section,
+        doors_removed_before_the_lost, an_edited_section, a_request_that_is_applied_again,
     )
 }  # fmt: skip

@@ -218,11 +218,38 @@ def _request(kind: str) -> Callable[[World, Fault], None]:
     return ask
 
 
-def submit(world: World, host: Host, kind: str, idea_id: str) -> None:
+def priority(world: World, fault: Fault) -> None:
+    """Somebody asks for a priority of an idea, and later for that of its section again."""
+    idea_id = world.idea_ids[int(fault.number) % len(world.idea_ids)]
+    urgency = ("critical", "high", "medium", "low")[int(fault.number) % 4]
+    world.request(_host(world, fault), "priority", idea_id, urgency)
+    _later(world, fault, "priority", idea_id, "section")
+
+
+def drain(world: World, fault: Fault) -> None:
+    """Somebody drains a host, perhaps from another, and later undrains it."""
+    name = world.hosts[int(fault.number) % len(world.hosts)].name
+    world.request(_host(world, fault), "drain", name)
+    _later(world, fault, "undrain", name)
+
+
+def cards(world: World, fault: Fault) -> None:
+    """Somebody asks a host to use more or fewer slots, and later those of its start again."""
+    name = world.hosts[int(fault.number) % len(world.hosts)].name
+    world.request(_host(world, fault), "cards", name, f"cpu:{1 + int(fault.number) % 3}")
+    _later(world, fault, "cards", name, "default")
+
+
+def _later(world: World, fault: Fault, kind: str, target: str, value: str = "") -> None:
+    at = world.scheduler.now + fault.length
+    world.scheduler.at(at, lambda: world.request(_host(world, fault), kind, target, value))
+
+
+def submit(world: World, host: Host, kind: str, target: str, value: str = "") -> None:
     """Ask as an operator does, once more where the share says no."""
     try:
         requests.submit(
-            host.files, f"{RESULTS}/.orze/requests", host.clock, kind=kind, idea_id=idea_id, by=""
+            host.files, f"{RESULTS}/.orze/requests", host.clock, kind=kind, target=target, value=value, by=""
         )
     except OSError:
         host.clock.sleep(5.0)
@@ -252,7 +279,7 @@ KINDS: dict[str, Callable[[World, Fault], None]] = {
     "daemon_kill": daemon_kill, "keeper_kill": keeper_kill, "daemon_stop": daemon_stop,
     "keeper_stop": keeper_stop, "leave": leave, "preempt": preempt, "stale": stale, "clock": clock,
     "power": power, "rm": rm, "rm_record": rm_record, "leader_rm": leader_rm, "edit": edit,
-    "inbox": put_into_inbox,
+    "inbox": put_into_inbox, "priority": priority, "drain": drain, "cards": cards,
     **{kind: _window(kind) for kind in ("eio", "estale", "lost", "enospc", "delay")},
     **{kind: _request(kind) for kind in ("stop", "retry", "hold")},
 }  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orze.coord.idea_chain import IdeaFold
+from orze.coord.journal import JournalFold
 from tests.model.ghost import RESULTS, ChainRecord, Execution
 from tests.model.newcomer import read_anew, seen_by
 from tests.model.scheduler import Process
@@ -246,6 +247,26 @@ def caches_change_nothing(world: World) -> None:
         known, anew = seen_by(world, daemon), read_anew(world)
         if anew and anew not in (known, seen_by(world, daemon)):  # a late request may be applied meanwhile
             raise Violation(7, f"who leads knows {known}, who reads everything anew {anew}")
+
+
+def a_request_is_answered_once(world: World) -> None:
+    """8. What the journal holds as an answer was done once: no second valid entry answers the same request,
+    and at the end every host does as it was last asked to.
+    """
+    fold = JournalFold()
+    answered: set[str] = set()
+    for _, data in sorted(world.ghost.journal.items()):
+        record, sha = parsed(data)
+        if not fold.apply(record, sha):
+            continue
+        for uuid, text, _done in record.get("answers", ()):
+            if uuid in answered:
+                raise Violation(8, f"the request {uuid} was answered a second time: {text}")
+            answered.add(uuid)
+    for host, daemon in world.living_daemons():
+        asked = daemon.members.journal.fold
+        if daemon.members.orders.drained != asked.drained.get(host.machine.host, ""):
+            raise Violation(12, f"{host.name} does not do as the journal says: {asked.drained}")
 
 
 def _owner(chain: ChainRecord, slot: int) -> str:

@@ -147,8 +147,18 @@ class SimCards:
 
     def __init__(self, *_: object, **__: object) -> None:
         self._host = CURRENT.host
-        self.slots = tuple(Slot(f"cpu{k}", None, k, "") for k in range(self._host.slots))
+        self._asked: str | None = None
+        self._choose(self._host.slots)
+
+    def _choose(self, count: int) -> None:
+        self.slots = tuple(Slot(f"cpu{k}", None, k, "") for k in range(count))
         self.cards_at_most = len(self.slots)
+
+    def use(self, asked: str | None) -> bool:
+        changed, self._asked = asked != self._asked, asked
+        if changed:
+            self._choose(int(asked.removeprefix("cpu:")) if asked else self._host.slots)
+        return changed
 
     def slot(self, name: str) -> Slot:
         return next(slot for slot in self.slots if slot.name == name)
@@ -171,10 +181,9 @@ class SimCards:
     def views(self, taken: Mapping[str, str]) -> tuple[SlotView, ...]:
         return tuple(SlotView(slot.name, slot.name, self._busy(slot, taken)) for slot in self.slots)
 
-    def rows(self, taken: Mapping[str, str]) -> tuple[CardRow, ...]:
+    def rows(self, taken: Mapping[str, str], *, free: str = "free") -> tuple[CardRow, ...]:
         return tuple(
-            CardRow(slot.name, "CPU slot", self._busy(slot, taken) or "free", None, None)
-            for slot in self.slots
+            CardRow(slot.name, "CPU slot", self._busy(slot, taken) or free, None, None) for slot in self.slots
         )
 
     def _busy(self, slot: Slot, taken: Mapping[str, str]) -> str:

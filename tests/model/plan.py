@@ -107,9 +107,11 @@ WEIGHTS = {
     "stale": 6, "clock": 4, "power": 5, "rm": 6, "rm_record": 2, "leader_rm": 2, "stop": 2, "retry": 3,
     "hold": 2, "leave": 3, "preempt": 2, "edit": 4, "inbox": 2,
 }  # fmt: skip
+ORDERS = ("drain", "drain", "cards", "priority")
 _HORIZON = 150.0  # seconds in which faults strike
 _LONGEST = {
     "crash": 260.0, "crash_at": 200.0, "freeze": 400.0, "cut": 300.0, "hang": 300.0, "daemon_kill": 100.0,
+    "drain": 200.0, "cards": 200.0, "priority": 100.0,
     "daemon_stop": 300.0, "keeper_stop": 250.0, "stale": 200.0, "leave": 60.0, "hold": 100.0,
 }  # fmt: skip
 _RATES = {"eio": 0.25, "estale": 0.2, "lost": 0.3, "enospc": 0.5, "delay": 0.3}
@@ -134,6 +136,22 @@ def draw(seed: int) -> Plan:
         heal_at=max([60.0, *(fault.at + fault.length for fault in faults)]) + 10.0,
         poll=chance.choice((30.0, 30.0, 30.0, 10.0)),
         traps=_traps(chance),
+    )
+
+
+def with_orders(plan: Plan) -> Plan:
+    """The same plan, in which people also drain hosts, change their cards, and set priorities.
+
+    These are drawn apart from the rest, so that a seed means the same without them as before they were.
+    """
+    chance = Random(f"orders {plan.seed}")
+    kinds = [chance.choice(ORDERS) for _ in range(chance.choice((1, 2, 3, 5)))]
+    faults = (*plan.faults, *(_fault(chance, kind, len(plan.hosts)) for kind in kinds))
+    ends = max(fault.at + fault.length for fault in faults) + 10.0
+    return replace(
+        plan,
+        faults=tuple(sorted(faults, key=lambda fault: fault.at)),
+        heal_at=max(plan.heal_at, ends),
     )
 
 

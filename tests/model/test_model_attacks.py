@@ -1,5 +1,7 @@
 """The twelve ways to break a naive version of the protocol, and some more, each in several orders."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from orze.core.states import State
@@ -21,7 +23,7 @@ def folder():
         yield made
 
 
-def broken(number: int, folder, orders=ORDERS) -> dict[int, str]:
+def broken(number: int, folder, orders: Iterable[int] = ORDERS) -> dict[int, str]:
     """The orders of this attack in which a promise was broken, and which."""
     outcomes = {seed: run(ATTACKS[number](seed), folder) for seed in orders}
     return {seed: outcome.broken for seed, outcome in outcomes.items() if outcome.broken}
@@ -111,3 +113,7 @@ def test_an_attempt_that_ends_between_two_looks_of_the_leader_is_journaled(folde
 
 def test_a_leader_that_looks_through_results_often_reopens_nothing(folder):
     assert broken(16, folder) == {}
+
+
+def test_what_is_asked_of_hosts_is_done_once_and_costs_no_idea_its_end(folder):
+    assert broken(18, folder, orders=range(60)) == {}

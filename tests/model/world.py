@@ -19,7 +19,7 @@ from tests.model.checks import CHECKS
 from tests.model.ghost import RESULTS, Execution, Ghost
 from tests.model.hosts import Host, SimClock
 from tests.model.paper import Paper
-from tests.model.plan import Plan
+from tests.model.plan import ORDERS, Plan
 from tests.model.scheduler import Process, Scheduler
 from tests.model.scripts import Scripts
 from tests.model.server import DIRECTORY, Server
@@ -186,11 +186,11 @@ class World:
         if host.up:
             host.start("operator", lambda: _by_hand(what, host.files))
 
-    def request(self, host: Host, kind: str, idea_id: str) -> None:
+    def request(self, host: Host, kind: str, target: str, value: str = "") -> None:
         """Somebody asks the farm for something."""
         if kind == "retry":
-            self.ghost.retried[idea_id] = self.scheduler.now
-        self.operate(host, lambda _: faults.submit(self, host, kind, idea_id))
+            self.ghost.retried[target] = self.scheduler.now
+        self.operate(host, lambda _: faults.submit(self, host, kind, target, value))
 
     def doze(self) -> None:
         """A pause of somebody at a shell."""
@@ -224,6 +224,12 @@ class World:
         for idea_id in self.idea_ids:
             if self.plan.traps or any(fault.kind == "hold" for fault in self.plan.faults):
                 self.request(self.hosts[0], "release", idea_id)
+        for host in self.hosts if any(fault.kind in ORDERS for fault in self.plan.faults) else ():
+            self.request(self.hosts[0], "undrain", host.name)
+            self.scheduler.at(
+                self.scheduler.now + 1.0,
+                functools.partial(self.request, self.hosts[0], "cards", host.name, "default"),
+            )
 
     # ---- running it
 
@@ -241,6 +247,7 @@ class World:
             self.scheduler.run(self._is_over, heal_at + self._patience())
             invariants.every_idea_ends(self)
             invariants.caches_change_nothing(self)
+            invariants.a_request_is_answered_once(self)
         finally:
             self.scheduler.close()
 

@@ -44,6 +44,7 @@ def test_when_the_kernel_of_the_leader_crashes_another_leads_and_runs_its_ideas_
     farm.start(leader)
     farm.append(leader, ideas(8, 8, 0.1, Hosts=leader.name))
     farm.wait(lambda: farm.completed(8), "the results", 8 * STEAL)
-    assert {host["name"] for host in farm.status()["hosts"]} == {"c1", "c2", "c3"}
+    everyone = {"c1", "c2", "c3"}
+    farm.wait(lambda: {host["name"] for host in farm.status()["hosts"]} == everyone, "all hosts", STEAL)
     assert farm.leader() is not leader
     check(farm, [f"idea-{number:03d}" for number in range(1, 9)])

@@ -43,12 +43,17 @@ def terminal() -> Iterator[tuple[int, TextIO]]:
     os.close(ours)
 
 
-def daemon(*ids: str, progress: str = "", depth: int = 3) -> Any:
+def daemon(*ids: str, progress: str = "", depth: int = 3, drained: str = "") -> Any:
     """As much of a daemon as the live line asks for."""
     running = [SimpleNamespace(gpu=str(k), idea_id=idea, since=940.0) for k, idea in enumerate(ids)]
     attempts = SimpleNamespace(here=lambda: running, last_metrics=lambda attempt: progress)
     context = SimpleNamespace(clock=ManualClock())
-    members = SimpleNamespace(context=context, attempts=attempts, queue=SimpleNamespace(depth=depth))
+    members = SimpleNamespace(
+        context=context,
+        attempts=attempts,
+        queue=SimpleNamespace(depth=depth),
+        orders=SimpleNamespace(drained=drained),
+    )
     return SimpleNamespace(members=members)
 
 
@@ -119,6 +124,9 @@ def test_the_live_line_tells_what_runs_and_how_much_waits(terminal: tuple[int, T
     assert console._line() == ""
     console.attach(daemon("idea-001", depth=7))
     assert console._line() == "0 idea-001 1m00s | 7 queued"
+    console.detach()
+    console.attach(daemon(depth=7, drained="drained by ann"))
+    assert console._line() == "7 queued | drained by ann"
     console.detach()
 
 

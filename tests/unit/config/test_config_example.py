@@ -20,7 +20,8 @@ def uncommented() -> str:
 
 def load(text: str, tmp_path: Path) -> Settings:
     (tmp_path / "orze.yaml").write_text(text)
-    return load_settings(None, {}, tmp_path, {"HOME": "/home/ada"})
+    environ = {"HOME": "/home/ada", "SLACK_URL": "slack://a/b/c", "MAIL_USER": "ada", "MAIL_PASSWORD": "x"}
+    return load_settings(None, {}, tmp_path, environ)
 
 
 def keys_of(value: object, above: str = "") -> set[str]:
@@ -30,7 +31,8 @@ def keys_of(value: object, above: str = "") -> set[str]:
     if not isinstance(value, dict):
         return set()
     found: set[str] = set()
-    for name, inner in value.items():
+    for word, inner in value.items():
+        name = "on" if word is True else word  # YAML 1.1 takes the bare word for a truth value
         key = "hosts.*" if above == "hosts" else f"{above}.{name}".removeprefix(".")
         found |= {key} | keys_of(inner, key)
     return found

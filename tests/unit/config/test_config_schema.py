@@ -239,6 +239,9 @@ def test_every_key_is_described_and_its_default_is_what_settings_hold() -> None:
         "post_scripts[].name",
         "post_scripts[].script",
         "report.columns[].key",
+        "trackers.mlflow.uri",
+        "trackers.wandb.project",
+        "trackers.trackio.project",
     }
     assert keys["lease.fence"].default == 60
     assert keys.keys() >= AS_WRITTEN

@@ -1,19 +1,15 @@
-"""The journal: entries, terms, leaders at once, batches, and sections read back."""
+"""The journal: entries, what each part of them says, and sections read back."""
+
+import marshal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from journal_examples import HOME, SHA, open_journal, put, records, replay, section
 
-from orze.coord.journal import PARTS, Journal
-from orze.coord.record import LIMIT, decode, encode, new_record, slot_name
-from orze.core.clock import ManualClock
-from orze.core.files import make_dirs
+from orze.coord.journal import PRIORITIES
 from orze.core.memory import MemoryFiles
 from orze.core.states import State
-from tests.fakes.shares import fails_once
-
-HOME = "/results/.orze/journal"
-SHA = "ab" * 32
 
 
 @pytest.fixture
@@ -24,29 +20,6 @@ def files():
 @pytest.fixture
 def journal(files):
     return open_journal(files)
-
-
-def open_journal(files):
-    return Journal(files, HOME, ManualClock(), frame={"host": "h", "pid": 1})
-
-
-def replay(files):
-    """The journal as a new host reads it."""
-    journal = open_journal(files)
-    journal.follow()
-    return journal
-
-
-def records(files):
-    return [
-        decode(files.read(f"{HOME}/{folder}/{name}", LIMIT))
-        for folder in sorted(files.listdir(HOME))
-        for name in sorted(files.listdir(f"{HOME}/{folder}"))
-    ]
-
-
-def section(number, text="text"):
-    return [f"idea-{number:03d}", f"{number:064x}", f"## idea-{number:03d}: {text}\n"]
 
 
 def test_an_idea_that_is_registered_is_known_to_every_host(files, journal):
@@ -76,11 +49,14 @@ STEPS = [
     ({"outcomes": [["idea-001", "COMPLETED", {}]]}, {"outcome": State.COMPLETED}),
     ({"reopen": ["idea-001"]}, {"outcome": None}),
     ({"register": [["idea-001", SHA, "edited"]]}, {"sha": SHA, "slot": 11}),
+    ({"priority": [["idea-001", "critical"]]}, {"priority": 0}),
+    ({"priority": [["idea-001", "low"]]}, {"priority": 3}),
+    ({"priority": [["idea-001", "section"]]}, {"priority": None}),
 ]
 
 
 def test_each_part_changes_what_it_says_and_nothing_else(files, journal):
-    expected = {"held": "", "withdrawn": False, "vanished": False, "outcome": None}
+    expected = {"held": "", "withdrawn": False, "vanished": False, "outcome": None, "priority": None}
     expected |= {"sha": f"{1:064x}", "slot": 1}
     for parts, change in STEPS:
         assert journal.write(1, parts)
@@ -105,7 +81,50 @@ def test_answers_are_kept_by_the_uuid_of_their_request_up_to_a_bound(journal):
     journal.write(1, {"answers": [[f"u{number}", "done"] for number in range(10_005)]})
     assert len(journal.fold.answers) == 10_000
     assert "u4" not in journal.fold.answers
-    assert journal.fold.answers["u10004"] == "done"
+    assert journal.fold.answers["u10004"] == ("done", True)
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [(["u", "x", True], ("x", True)), (["u", "x", False], ("x", False)), (["u", "x"], ("x", True))],
+)
+def test_an_answer_says_whether_it_was_done_and_an_old_one_that_it_was(files, journal, item, expected):
+    journal.write(1, {"answers": [item]})
+    for reader in (journal, replay(files)):
+        answer = reader.fold.answers["u"]
+        assert (answer.text, answer.done) == answer == expected
+
+
+HOST_STEPS = [
+    ({"drain": [["gpu-a", "drained by ann"]]}, {"gpu-a": "drained by ann"}, {}),
+    (
+        {"drain": [["gpu-b", "drained"]], "use": [["gpu-a", "0,1"]]},
+        {"gpu-a": "drained by ann", "gpu-b": "drained"},
+        {"gpu-a": "0,1"},
+    ),
+    ({"undrain": ["gpu-a"], "use": [["gpu-a", "cpu:2"]]}, {"gpu-b": "drained"}, {"gpu-a": "cpu:2"}),
+    ({"undrain": [["gpu-a"]], "use": [["gpu-a", "default"]]}, {"gpu-b": "drained"}, {}),
+    ({"use": [["gpu-c", "default"]]}, {"gpu-b": "drained"}, {}),
+]
+
+
+def test_what_is_asked_of_hosts_holds_until_something_else_is_and_is_no_news_of_an_idea(files, journal):
+    for parts, drained, cards in HOST_STEPS:
+        assert journal.write(1, parts)
+        for reader in (journal, replay(files)):
+            assert (reader.fold.drained, reader.fold.cards) == (drained, cards)
+            assert reader.fold.drain() == ({}, [])
+
+
+def test_what_was_followed_is_taken_up_again_as_it_was(files, journal):
+    journal.write(1, {"register": [section(1), section(2)], "priority": [["idea-002", "high"]]})
+    journal.write(1, {"drain": [["gpu-a", "drained"]], "use": [["gpu-b", "0"]], "answers": [["u", "x"]]})
+    again = open_journal(files)
+    state = marshal.loads(marshal.dumps(journal.state()))
+    assert again.holds(state)
+    again.resume(state)
+    assert shown(again) == shown(journal)
+    assert again.fold.answers["u"].done
 
 
 def test_what_changed_is_told_once(files, journal):
@@ -140,6 +159,13 @@ MALFORMED = {
     "a part that is a text": {"vanish": "idea-001"},
     "a part that is a mapping": {"vanish": {"idea-001": 1}},
     "a list in the place of an id": {"vanish": [[["idea-001"]]]},
+    "an unknown priority": {"priority": [["idea-001", "urgent"]]},
+    "a number as priority": {"priority": [["idea-001", 0]]},
+    "a name that no host has": {"drain": [["gpu a", "drained"]]},
+    "a host that is no text": {"undrain": [[7]]},
+    "cards that are no text": {"use": [["gpu-a", [0]]]},
+    "an answer that is done perhaps": {"answers": [["u", "x", "yes"]]},
+    "an answer with a member too many": {"answers": [["u", "x", True, 1]]},
     "an unknown state": {"outcomes": [["idea-001", "DANCING", {}]]},
     "facts that are no mapping": {"outcomes": [["idea-001", "FAILED", []]]},
     "a term that is no number": {"term": "1"},
@@ -147,13 +173,6 @@ MALFORMED = {
     "a term that is null": {"term": None},
     "another kind": {"kind": "SNAPSHOT"},
 }
-
-
-def put(files, journal, **content):
-    """Put an entry into the next slot, as another version of the program might."""
-    record = new_record("ENTRY", term=1, prev=journal.fold.tail) | content
-    slot = journal.fold.records + 1
-    files.write_new(f"{HOME}/{slot // 1000:04d}/{slot_name(slot)}", encode(record))
 
 
 @pytest.mark.parametrize("case", MALFORMED)
@@ -188,128 +207,8 @@ def test_an_unknown_state_is_refused_when_it_is_written(files, journal):
     assert list(replay(files).fold.ideas) == ["idea-001"]
 
 
-# Leaders
-
-
-def test_a_leader_that_was_followed_writes_nothing_more(files):
-    old, new = open_journal(files), open_journal(files)
-    assert old.write(1, {"register": [section(1)]})
-    new.follow()
-    assert new.write(2, {"register": [section(2)]})
-    old.follow()
-    assert not old.write(1, {"register": [section(3)]})
-    assert len(records(files)) == 2
-    assert old.fold.term == 2
-
-
-def test_an_entry_of_an_earlier_term_is_void(files, journal):
-    journal.write(2, {"register": [section(1)]})
-    put(files, journal, term=1, register=[section(2)])
-    journal.follow()
-    assert list(journal.fold.ideas) == ["idea-001"]
-
-
-@pytest.mark.parametrize("terms", [(1, 2), (2, 1), (1, 1)])
-def test_of_two_leaders_at_once_the_second_append_loses_and_must_look_again(files, terms):
-    one, other = open_journal(files), open_journal(files)
-    for journal in (one, other):
-        journal.follow()
-        assert journal.fold.allocated == {}
-    # both saw an empty journal and give the same id to different entries
-    assert one.write(terms[0], {"alloc": [["u1", "idea-001"]], "register": [section(1, "one")]})
-    assert not other.write(terms[1], {"alloc": [["u2", "idea-001"]], "register": [section(1, "other")]})
-    assert replay(files).fold.allocated == {"u1": "idea-001"}
-    assert replay(files).section("idea-001") == section(1, "one")[2]
-    assert other.fold.allocated == {"u1": "idea-001"}  # it has looked, and decides anew
-    written = other.write(terms[1], {"alloc": [["u2", "idea-002"]], "register": [section(2)]})
-    assert written == (terms[1] >= terms[0])
-
-
-def test_one_leader_writes_again_and_again_without_following(files, journal):
-    for number in range(1, 6):
-        assert journal.write(1, {"register": [section(number)]})
-    assert len(replay(files).fold.ideas) == 5
-
-
-@pytest.mark.parametrize("done", [True, False])
-def test_a_lost_reply_writes_an_entry_once(files, done):
-    journal = open_journal(fails_once(files, "link", 5, done=done))
-    assert journal.write(1, {"register": [section(1)]})
-    assert len(records(files)) == 1
-
-
-def test_an_entry_whose_end_was_not_seen_is_told_by_following_again(files):
-    make_dirs(files, f"{HOME}/0000")
-    journal = open_journal(fails_once(files, "sync_dir", 5, done=True))
-    with pytest.raises(OSError, match="EIO"):
-        journal.write(1, {"register": [section(1)]})
-    assert not journal.write(1, {"register": [section(1)]})  # worked out before it was known what stands
-    journal.follow()
-    assert list(journal.fold.ideas) == ["idea-001"]
-    assert journal.write(1, {"register": [section(2)]})
-
-
-def test_nothing_to_write_is_no_entry(files, journal):
-    assert journal.write(1, {})
-    assert journal.write(1, {"register": [], "hold": []})
-    assert files.listdir(HOME) == []
-
-
-# Batches
-
-
-def slices(files):
-    return [{part: len(record[part]) for part in PARTS if part in record} for record in records(files)]
-
-
-def test_many_ideas_are_a_few_records(files, journal):
-    assert journal.write(1, {"register": [section(number, "x" * 200) for number in range(20_000)]})
-    assert 1 < len(records(files)) <= 3
-    assert len(replay(files).fold.ideas) == 20_000
-
-
-@pytest.mark.parametrize("letter", ["x", "ä", "中", "🦋", '"', "\n", "\0"], ids=ascii)
-def test_no_record_grows_past_the_limit_whatever_the_letters(files, journal, letter):
-    sections = [section(number, letter * 600_000) for number in range(4)]
-    assert journal.write(1, {"register": sections})
-    assert sum(part["register"] for part in slices(files)) == 4
-    assert journal.section("idea-003") == sections[3][2]
-
-
-def test_large_facts_are_weighed_too(files, journal):
-    outcomes = [[f"idea-{number}", "COMPLETED", {"columns": "x" * 500_000}] for number in range(20)]
-    assert journal.write(1, {"outcomes": outcomes})
-    assert len(records(files)) > 1
-    assert len(replay(files).fold.outcomes) == 20
-
-
-def test_an_item_that_no_record_could_hold_is_told(files, journal):
-    with pytest.raises(ValueError, match="larger than"):
-        journal.write(1, {"register": [section(1, "x" * LIMIT)]})
-    assert files.listdir(HOME) == []
-
-
-def test_an_id_is_allocated_in_the_record_that_registers_it(files, journal):
-    sections = [section(number, "x" * 900_000) for number in range(12)]
-    alloc = [[f"u{number}", f"idea-{number:03d}"] for number in range(12)]
-    assert journal.write(1, {"alloc": [*alloc, ["u99", "idea-099"]], "register": sections})
-    written = records(files)
-    assert len(written) > 2
-    for record in written:
-        registered = {idea_id for idea_id, *_ in record.get("register", ())}
-        assert {idea_id for _, idea_id in record.get("alloc", ())} - {"idea-099"} == registered
-    assert replay(files).fold.allocated == dict([*alloc, ["u99", "idea-099"]])
-
-
-def test_answers_come_after_all_that_they_answer(files, journal):
-    journal.write(
-        1, {"answers": [["u", "held"]], "hold": [[f"idea-{number}", "x" * 900_000] for number in range(9)]}
-    )
-    assert [("answers" in part) for part in slices(files)][:-1] == [False] * (len(slices(files)) - 1)
-    assert "answers" in slices(files)[-1]
-
-
 IDS = st.sampled_from(["idea-1", "idea-2", "idea-3"])
+HOSTS = st.sampled_from(["gpu-a", "gpu-b"])
 ENTRIES = st.fixed_dictionaries(
     {},
     optional={
@@ -318,7 +217,15 @@ ENTRIES = st.fixed_dictionaries(
         "hold": st.lists(st.tuples(IDS, st.text(max_size=3)), max_size=3),
         "vanish": st.lists(IDS, max_size=3),
         "restore": st.lists(IDS, max_size=3),
-        "answers": st.lists(st.tuples(st.text(max_size=2), st.text(max_size=3)), max_size=3),
+        "priority": st.lists(st.tuples(IDS, st.sampled_from([*PRIORITIES, "section"])), max_size=3),
+        "drain": st.lists(st.tuples(HOSTS, st.text(max_size=3)), max_size=2),
+        "undrain": st.lists(HOSTS, max_size=2),
+        "use": st.lists(st.tuples(HOSTS, st.sampled_from(["0", "cpu", "default"])), max_size=3),
+        "answers": st.lists(
+            st.tuples(st.text(max_size=2), st.text(max_size=3))
+            | st.tuples(st.text(max_size=2), st.text(max_size=3), st.booleans()),
+            max_size=3,
+        ),
     },
 )
 
@@ -326,7 +233,7 @@ ENTRIES = st.fixed_dictionaries(
 def shown(journal):
     fold = journal.fold
     ideas = {name: [getattr(known, slot) for slot in known.__slots__] for name, known in fold.ideas.items()}
-    return ideas, fold.answers, fold.term, fold.tail, fold.records
+    return ideas, fold.answers, fold.drained, fold.cards, fold.term, fold.tail, fold.records
 
 
 @settings(max_examples=50, deadline=None)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orze.coord.requests import KINDS, pending, remove, submit
+from orze.coord.requests import KINDS, OF_HOSTS, OF_IDEAS, pending, remove, submit
 from orze.core.clock import ManualClock
 from orze.core.files import RealFiles
 from orze.core.memory import MemoryFiles
@@ -22,8 +22,11 @@ def files():
     return MemoryFiles()
 
 
-def ask(files, kind="stop", idea_id="idea-001", by="ann", home=HOME):
-    return submit(files, home, ManualClock(), kind=kind, idea_id=idea_id, by=by)
+VALUES = {"priority": "high", "cards": "0,GPU-ab"}
+
+
+def ask(files, kind="stop", target="idea-001", value="", by="ann", home=HOME, clock=None):
+    return submit(files, home, clock or ManualClock(), kind=kind, target=target, value=value, by=by)
 
 
 def put(files, data, name="0123"):
@@ -37,10 +40,29 @@ def put(files, data, name="0123"):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_request_is_found_as_it_was_asked(files, kind):
-    uuid = ask(files, kind)
+    target, value = "idea-001" if kind in OF_IDEAS else "gpu-a.example", VALUES.get(kind, "")
+    uuid = ask(files, kind, target, value)
     (request,) = pending(files, HOME)
-    assert (request.uuid, request.kind, request.idea_id, request.by) == (uuid, kind, "idea-001", "ann")
-    assert request.problem == ""
+    assert (request.uuid, request.kind, request.target, request.by) == (uuid, kind, target, "ann")
+    assert (request.value, request.problem) == (value, "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_says_which_idea_or_which_host_it_is_about(files, kind):
+    uuid = ask(files, kind, "gpu-a", VALUES.get(kind, ""))
+    body = json.loads(files.read(f"{HOME}/{uuid}.json", LIMIT))
+    subject = "host" if kind in OF_HOSTS else "idea"
+    assert body.keys() == {"kind", subject, "by", "at"} | ({"value"} if kind in VALUES else set())
+    assert body[subject] == "gpu-a"
+
+
+def test_requests_of_one_terminal_are_in_the_order_in_which_they_were_made(files):
+    clock = ManualClock()
+    uuids = []
+    for number in range(20):
+        uuids.append(ask(files, target=f"idea-{number}", clock=clock))
+        clock.advance(0.001)
+    assert [request.uuid for request in pending(files, HOME)] == uuids
 
 
 def test_a_request_on_a_real_disk_is_one_whole_file(tmp_path):
@@ -87,6 +109,24 @@ def test_temporary_and_other_files_are_no_requests(files):
         (json.dumps({"kind": "x" * 1000, "idea": "idea-001"}).encode(), "is no request"),
         (b'{"kind":"stop"}', "names no idea"),
         (b'{"kind":"stop","idea":""}', "names no idea"),
+        (b'{"kind":"stop","host":"gpu-a"}', "names no idea"),
+        (b'{"kind":"hold","idea":"../../etc"}', "'../../etc' is no name of an idea"),
+        (b'{"kind":"hold","idea":["idea-001"]}', "is no name of an idea"),
+        (json.dumps({"kind": "hold", "idea": "x" * 201}).encode(), "is no name of an idea"),
+        (b'{"kind":"drain","idea":"idea-001"}', "names no host"),
+        (b'{"kind":"drain","host":"gpu a"}', "'gpu a' is no name of a host"),
+        (b'{"kind":"undrain","host":"a\\u001b[31m"}', "is no name of a host"),
+        (b'{"kind":"undrain","host":"a\\ud800"}', "is no name of a host"),
+        (json.dumps({"kind": "cards", "host": "x" * 254}).encode(), "is no name of a host"),
+        (
+            b'{"kind":"priority","idea":"idea-001"}',
+            "'' is no priority; known are critical, high, medium, low",
+        ),
+        (b'{"kind":"priority","idea":"idea-001","value":"HIGH"}', "'HIGH' is no priority"),
+        (b'{"kind":"priority","idea":"idea-001","value":0}', "'0' is no priority"),
+        (b'{"kind":"cards","host":"gpu-a"}', "'' names no cards; write them as for --gpus, or default"),
+        (b'{"kind":"cards","host":"gpu-a","value":"0\\n1"}', "names no cards"),
+        (json.dumps({"kind": "cards", "host": "gpu-a", "value": "0," * 501}).encode(), "names no cards"),
         (b'{"kind":"stop","idea":"idea-001","by":"' + b"x" * LIMIT + b'"}', "larger than 65536 bytes"),
     ],
     ids=repr,
@@ -99,6 +139,12 @@ def test_a_request_that_cannot_be_understood_says_why(files, data, problem):
     assert len(request.problem) < 200
     remove(files, HOME, request)
     assert pending(files, HOME) == []
+
+
+def test_who_asks_is_told_in_one_short_line(files):
+    ask(files, by="ann\n\x1b[2J" + "x" * 200)
+    (request,) = pending(files, HOME)
+    assert request.by == ("ann[2J" + "x" * 200)[:100]
 
 
 @settings(deadline=None)

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from orze.attempt.metrics import last_progress, read_metrics
 from orze.attempt.workspace import Workspace
+from orze.cli import app
 from orze.cli.flags import parser
 from orze.config.load import load_settings
 from orze.config.schema import FieldDoc, Settings, known_keys
@@ -45,7 +46,7 @@ from orze.report.status import status_json
 RULES, README = Page("RULES.md"), Page("README.md")
 PROTOCOL, ARCHITECTURE = Page("docs/protocol.md"), Page("docs/architecture.md")
 GUIDES = [RULES, README]
-PAGES = [*GUIDES, PROTOCOL, ARCHITECTURE, Page("CONTRIBUTING.md"), Page("CHANGELOG.md")]
+PAGES = [*GUIDES, PROTOCOL, ARCHITECTURE, Page("CONTRIBUTING.md"), Page("CHANGELOG.md"), Page("docs/cli.md")]
 PAGES += [Page(str(path.relative_to(ROOT))) for path in sorted(ROOT.glob("examples/**/*.md"))]
 COMMANDS = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
@@ -77,6 +78,7 @@ def snapshot() -> Snapshot:
         counts={State.COMPLETED: 1},
         top=[Ranked(1, 0.5, "", result, ("0.5",))],
         running=[Running("idea-001", "t", State.TRAINING, "a", "0", 1.0, 1)],
+        recent=[result],
         failed=[result],
         held=waiting,
         quarantined=waiting,
@@ -276,11 +278,17 @@ def run(page: Page, part: str, cwd: Path) -> str:
     return done.stdout.decode()
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=["rules", "readme"])
-def test_the_request_that_is_shown_is_understood(page: Page, tmp_path: Path) -> None:
+def test_the_commands_that_the_readme_shows_are_those_of_orze() -> None:
+    (block,) = [block.text for block in README.blocks("text") if "orze status" in block.text]
+    names = re.findall(r"^orze (\w+)", block, re.MULTILINE)
+    assert set(names) <= {entry.name for entry in app.COMMANDS}
+    assert len(names) == len(set(names)) > 8
+
+
+def test_the_request_that_is_shown_is_understood(tmp_path: Path) -> None:
     directory = tmp_path / "results/.orze/requests"
     directory.mkdir(parents=True)
-    run(page, '"kind"', tmp_path)
+    run(RULES, '"kind"', tmp_path)
     (request,) = requests.pending(RealFiles(), str(directory))
     assert request.problem == ""
     assert request.kind in requests.KINDS

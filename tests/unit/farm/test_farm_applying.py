@@ -20,7 +20,8 @@ from farm_examples import (
     write_ideas,
 )
 
-from orze.coord.requests import KINDS, Request
+from orze.coord.journal import Answer
+from orze.coord.requests import KINDS, OF_IDEAS, Request
 from orze.core.identity import start_time
 from orze.core.states import RUNNING, TERMINAL, State
 from orze.farm.applying import Applier
@@ -35,7 +36,13 @@ FAILURES = {State.FAILED: {}, State.SKIPPED: {"skip": True}, State.STOPPED: {"ca
 def farm(home: Path, **settings) -> tuple[Assembly, Applier]:
     members = a_leader(home, **settings)
     settle(members, section(1), section(2))
-    made = Applier(members.context, journal=members.journal, queue=members.queue, attempts=members.attempts)
+    made = Applier(
+        members.context,
+        journal=members.journal,
+        queue=members.queue,
+        attempts=members.attempts,
+        hosts=members.hosts,
+    )
     return members, made
 
 
@@ -70,71 +77,124 @@ def bring(members: Assembly, state: State) -> None:
     assert members.queue.get(ME).state is state
 
 
-def apply(members: Assembly, made: Applier, kind: str, idea_id: str = ME, *, uuid: str = "u") -> str:
+def ask(
+    members: Assembly, made: Applier, kind: str, target: str = ME, value: str = "high", *, uuid: str = "u"
+) -> Answer:
     """Apply one request as the leader does; its answer."""
     parts: dict = {}
-    made.apply(Request(uuid, kind, idea_id, "ann"), parts)
+    assert made.apply(Request(uuid, kind, target, value=value, by="ann"), parts)
     assert members.journal.write(members.leadership.fold.term, parts)
     follow(members)
     return members.journal.fold.answers[uuid]
 
 
+def apply(members: Assembly, made: Applier, kind: str, target: str = ME, *, uuid: str = "u") -> str:
+    """The text of its answer alone."""
+    return ask(members, made, kind, target, uuid=uuid).text
+
+
 SAME = "the state stays"
-HELD_BY_ANN = (State.HELD, "idea-001 is held")
-EXPECTED: dict[tuple[str, State], tuple[State | str, str]] = {
-    **{("hold", state): (SAME, f"it is {state} already") for state in RUNNING | TERMINAL},
-    **{("hold", state): HELD_BY_ANN for state in (State.QUEUED, State.HELD, State.QUARANTINED)},
-    **{("release", state): (SAME, "idea-001 is released") for state in State},
-    ("release", State.HELD): (State.QUEUED, "idea-001 is released"),
-    ("release", State.WITHDRAWN): (State.QUEUED, "idea-001 is released"),
-    **{("withdraw", state): (SAME, f"it is {state} already") for state in RUNNING | TERMINAL},
+WAITS = (State.QUEUED, State.HELD, State.QUARANTINED)
+HELD_BY_ANN = (State.HELD, "idea-001 is held", True)
+EXPECTED: dict[tuple[str, State], tuple[State | str, str, bool]] = {
+    **{("hold", state): (SAME, f"idea-001 is {state} already", False) for state in RUNNING | TERMINAL},
+    **{("hold", state): HELD_BY_ANN for state in (State.QUEUED, State.QUARANTINED)},
+    ("hold", State.HELD): (SAME, "idea-001 is held by bob already", True),
+    **{("release", state): (SAME, f"idea-001 is not held, it is {state}", True) for state in State},
+    ("release", State.HELD): (State.QUEUED, "idea-001 is released", True),
+    ("release", State.WITHDRAWN): (State.QUEUED, "idea-001 is released", True),
+    **{("withdraw", state): (SAME, f"idea-001 is {state} already", False) for state in RUNNING | TERMINAL},
+    **{("withdraw", state): (State.WITHDRAWN, "idea-001 is withdrawn", True) for state in WAITS},
+    ("withdraw", State.WITHDRAWN): (SAME, "idea-001 is withdrawn already", True),
     **{
-        ("withdraw", state): (State.WITHDRAWN, "idea-001 is withdrawn")
-        for state in (State.QUEUED, State.HELD, State.QUARANTINED)
+        ("stop", state): (SAME, f"idea-001 does not run, it is {state}", state is State.STOPPED)
+        for state in set(State) - RUNNING
     },
-    **{("stop", state): (SAME, f"idea-001 does not run, it is {state}") for state in set(State) - RUNNING},
-    **{("stop", state): (SAME, "idea-001 is being stopped") for state in RUNNING},
-    **{("retry", state): (SAME, f"idea-001 has not ended, it is {state}") for state in set(State) - TERMINAL},
+    **{("stop", state): (SAME, "idea-001 is being stopped", True) for state in RUNNING},
     **{
-        ("retry", state): (State.QUEUED, "idea-001 is queued again")
+        ("retry", state): (SAME, f"idea-001 has not ended, it is {state}", True)
+        for state in (State.QUEUED, *RUNNING)
+    },
+    **{
+        ("retry", state): (SAME, f"idea-001 has not ended, it is {state}", False)
+        for state in (State.HELD, State.QUARANTINED)
+    },
+    **{
+        ("retry", state): (State.QUEUED, "idea-001 is queued again", True)
         for state in (State.COMPLETED, State.EVALUATED, State.FAILED, State.SKIPPED, State.STOPPED)
     },
-    ("retry", State.WITHDRAWN): (SAME, "idea-001 was withdrawn; release it"),
+    ("retry", State.WITHDRAWN): (SAME, "idea-001 was withdrawn; release it", False),
     ("retry", State.PRUNED): (
         SAME,
         "idea-001 has no record of its own; remove results/idea-001 to have it run",
+        False,
     ),
-    **{("restore", state): (SAME, "idea-001 is in ideas.md") for state in State},
-    ("restore", State.QUARANTINED): (SAME, "idea-001 is in ideas.md, but cannot be accepted: ideas.md:"),
+    **{("restore", state): (SAME, "idea-001 is in ideas.md", True) for state in State},
+    ("restore", State.QUARANTINED): (
+        SAME,
+        "idea-001 is in ideas.md, but cannot be accepted: ideas.md:",
+        False,
+    ),
+    **{
+        ("priority", state): (SAME, f"idea-001 has priority high, but is {state}", True)
+        for state in RUNNING | TERMINAL
+    },
+    **{("priority", state): (SAME, "idea-001 has priority high", True) for state in WAITS},
 }
 
 
 def test_the_table_is_of_all_requests_and_states():
-    assert EXPECTED.keys() == {(kind, state) for kind in KINDS for state in State}
+    assert EXPECTED.keys() == {(kind, state) for kind in OF_IDEAS for state in State}
 
 
 @pytest.mark.parametrize(("kind", "state"), sorted(EXPECTED), ids=str)
 def test_each_request_in_each_state(tmp_path: Path, kind: str, state: State):
     members, made = farm(tmp_path)
     bring(members, state)
-    after, answer = EXPECTED[kind, state]
-    assert apply(members, made, kind).startswith(answer)
+    after, text, done = EXPECTED[kind, state]
+    answer = ask(members, made, kind)
+    assert answer.text.startswith(text)
+    assert answer.done is done
     assert members.queue.get(ME).state is (state if after == SAME else after)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        ("hold", State.QUEUED),
+        ("withdraw", State.QUEUED),
+        ("release", State.HELD),
+        ("retry", State.FAILED),
+        ("priority", State.QUEUED),
+        ("stop", State.TRAINING),
+    ],
+    ids=str,
+)
+def test_a_request_that_is_repeated_is_done_already(tmp_path: Path, kind: str, state: State):
+    members, made = farm(tmp_path)
+    bring(members, state)
+    assert ask(members, made, kind).done
+    after = members.queue.get(ME).state
+    parts: dict = {}
+    assert made.apply(Request("v", kind, ME, value="high", by="bob"), parts)
+    ((_, _, done),) = parts.pop("answers")
+    assert (parts, done) == ({}, True)
+    assert members.queue.get(ME).state is after
+
+
+@pytest.mark.parametrize("kind", OF_IDEAS)
 def test_a_request_for_an_idea_that_nobody_knows_is_answered(tmp_path: Path, kind: str):
     members, made = farm(tmp_path)
-    assert apply(members, made, kind, "idea-999") == "idea-999 is not known"
+    assert ask(members, made, kind, "idea-999") == ("idea-999 is not known", False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_request_that_was_answered_does_nothing_more(tmp_path: Path, kind: str):
     members, made = farm(tmp_path)
-    members.journal.write(members.leadership.fold.term, {"answers": [["u", "done before"]]})
+    members.journal.write(members.leadership.fold.term, {"answers": [["u", "done before", True]]})
     follow(members)
     parts: dict = {}
-    made.apply(Request("u", kind, ME, "ann"), parts)
+    assert made.apply(Request("u", kind, ME, by="ann"), parts)
     assert parts == {}
 
 
@@ -142,7 +202,7 @@ def test_a_request_that_cannot_be_understood_is_answered_with_its_fault(tmp_path
     _, made = farm(tmp_path)
     parts: dict = {}
     made.apply(Request("u", "", "", problem="the request is not a JSON object"), parts)
-    assert parts == {"answers": [["u", "the request is not a JSON object"]]}
+    assert parts == {"answers": [["u", "the request is not a JSON object", False]]}
 
 
 def test_who_held_an_idea_is_told(tmp_path: Path):
@@ -180,12 +240,25 @@ def test_a_stop_reaches_an_attempt_of_another_host_by_its_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize("claimed", [False, True])
-def test_a_stop_of_an_attempt_that_is_only_being_prepared_says_so(tmp_path: Path, claimed: bool):
+def test_a_stop_of_an_attempt_that_is_only_being_prepared_waits_until_it_runs(tmp_path: Path, claimed: bool):
     members, made = farm(tmp_path)
     if claimed:
         Played(members.context, ME).end("REQUEUE")
     members.queue.set_running(ME, State.CLAIMED)
-    assert "only being claimed; ask again" in apply(members, made, "stop")
+    parts: dict = {}
+    assert not made.apply(Request("u", "stop", ME), parts)
+    assert parts == {}
+    played = Played(members.context, ME, ELSEWHERE)
+    assert ask(members, made, "stop") == ("idea-001 is being stopped", True)
+    assert Path(members.context.paths.idea(ME).stop_request(played.token)).exists()
+
+
+def test_a_stop_of_an_attempt_that_never_began_is_answered_when_that_is_seen(tmp_path: Path):
+    members, made = farm(tmp_path)
+    members.queue.set_running(ME, State.CLAIMED)
+    assert not made.apply(Request("u", "stop", ME), {})
+    members.queue.set_running(ME, None)
+    assert ask(members, made, "stop") == ("idea-001 does not run, it is QUEUED", False)
 
 
 def test_a_retry_is_a_record_of_the_idea_and_not_doubled(tmp_path: Path):
@@ -195,10 +268,23 @@ def test_a_retry_is_a_record_of_the_idea_and_not_doubled(tmp_path: Path):
     made.apply(Request("u", "retry", ME), parts)  # the leader dies before the journal has the answer
     parts = {}
     made.apply(Request("u", "retry", ME), parts)
-    assert parts == {"reopen": [ME], "answers": [["u", "idea-001 is queued again"]]}
+    assert parts == {"reopen": [ME], "answers": [["u", "idea-001 is queued again", True]]}
     assert kinds(members.context, ME) == ["CLAIM", "FAIL", "RETRY"]
     _, fold = chain_of(members.context, ME)
     assert (fold.phase, fold.end) == ("open", None)
+
+
+def test_a_retry_whose_answer_was_never_written_is_not_made_again_behind_another_failure(tmp_path: Path):
+    members, made = farm(tmp_path)
+    bring(members, State.FAILED)
+    made.apply(Request("u", "retry", ME), {})  # the leader dies before the journal has the answer
+    Played(members.context, ME).end("FAIL")
+    parts: dict = {}
+    assert made.apply(Request("u", "retry", ME), parts)
+    assert parts == {"answers": [["u", "idea-001 was queued again, and has ended since", True]]}
+    assert kinds(members.context, ME) == ["CLAIM", "FAIL", "RETRY", "CLAIM", "FAIL"]
+    assert ask(members, made, "retry", uuid="v") == ("idea-001 is queued again", True)
+    assert kinds(members.context, ME)[-1] == "RETRY"
 
 
 def test_a_retry_keeps_to_the_limit_on_failures(tmp_path: Path):

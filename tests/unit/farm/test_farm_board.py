@@ -13,6 +13,7 @@ from orze.core.states import State
 from orze.farm.assembly import Assembly
 from orze.farm.board import disk_free
 from orze.report.model import HostRow, Problem, Snapshot
+from orze.report.status import status_json
 
 METRICS = {"val_loss": 0.5, "val_accuracy": 0.9, "note": "x", "ok": True, "lr": 0.1, "a": 1, "b": 2, "c": 3}
 
@@ -211,7 +212,7 @@ def test_a_result_whose_section_was_edited_afterwards_is_marked(tmp_path: Path):
 def test_the_report_is_written_behind_links_at_the_top(tmp_path: Path):
     members = farm(tmp_path)
     outcome(members, 1)
-    members.board.publish(snapshot(members))
+    members.board.publish(snapshot(members), b"metrics")
     results = tmp_path / "results"
     assert os.readlink(results / "report.md") == ".orze/out/report.md"
     assert os.readlink(results / "status.json") == ".orze/out/status.json"
@@ -222,9 +223,9 @@ def test_the_report_is_written_behind_links_at_the_top(tmp_path: Path):
 
 def test_writing_again_does_not_change_the_directory_of_the_results(tmp_path: Path):
     members = farm(tmp_path)
-    members.board.publish(snapshot(members))
+    members.board.publish(snapshot(members), b"metrics")
     before = (tmp_path / "results").stat().st_mtime_ns
-    members.board.publish(snapshot(members, iteration=4))
+    members.board.publish(snapshot(members, iteration=4), b"metrics")
     assert (tmp_path / "results").stat().st_mtime_ns == before
 
 
@@ -239,7 +240,7 @@ def test_what_a_plain_farm_wrote_is_kept_aside(tmp_path: Path, kind: str):
         (path / "inside").touch()
     else:
         path.symlink_to("/somewhere/else.md")
-    members.board.publish(snapshot(members))
+    members.board.publish(snapshot(members), b"metrics")
     assert os.readlink(path) == ".orze/out/report.md"
     aside = tmp_path / "results" / "report.md.before-orze"
     if kind == "file":
@@ -292,3 +293,17 @@ def test_modules_of_the_user_s_project_are_not_taken_for_ours(
     members = farm(tmp_path)
     outcome(members, 1)
     assert draw(members) is True
+
+
+def test_the_latest_results_of_any_kind_are_told_latest_first(tmp_path: Path):
+    members = farm(tmp_path, *(section(number) for number in range(1, 14)))
+    for number in range(1, 12):
+        outcome(members, number, metrics={"val_loss": float(number)})
+    outcome(members, 12, "FAIL", cause="timeout", error="too long")
+    recent = snapshot(members).recent
+    assert [result.idea_id for result in recent] == [f"idea-{number:03d}" for number in range(12, 2, -1)]
+    told = json.loads(status_json(snapshot(members)))["recent_results"]
+    assert [(one["state"], one["value"], one["cause"]) for one in told[:2]] == [
+        ("FAILED", None, "timeout"),
+        ("COMPLETED", 11.0, None),
+    ]

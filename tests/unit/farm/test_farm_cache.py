@@ -125,7 +125,7 @@ def test_what_the_journal_says_since_is_followed(farm):
         other.leadership.fold.term, {"hold": [["idea-006", "by ada"]], "reopen": ["idea-001"]}
     )
     without = start(farm, cached=False)
-    assert without["known"]["idea-006"][3] == "by ada"
+    assert without["known"]["idea-006"][4] == "by ada"
     assert [idea_id for _, _, idea_id, _ in without["top"]] == ["idea-003"], "idea-001 was opened again"
     assert start(farm, cached=True) == without
 

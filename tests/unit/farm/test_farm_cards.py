@@ -233,3 +233,80 @@ def test_what_the_daemon_itself_may_use_is_a_limit(fake: FakeNvml, tmp_path: Pat
     host = Host(tmp_path, {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"})
     assert [slot.name for slot in host.cards.slots] == ["1"]
     assert os.environ.get("CUDA_VISIBLE_DEVICES") is None
+
+
+def names(host: Host) -> list[str]:
+    return [slot.name for slot in host.cards.slots]
+
+
+def test_other_cards_can_be_used_and_those_of_the_start_again(host: Host):
+    assert host.cards.use("1")
+    assert (names(host), host.cards.cards_at_most, len(host.busy())) == (["1"], 1, 1)
+    assert not host.cards.use("1")
+    assert host.cards.use("cpu:3")
+    assert (names(host), host.cards.has_gpus) == (["cpu0", "cpu1", "cpu2"], False)
+    assert host.cards.use(None)
+    assert names(host) == ["0", "1"]
+    assert host.cards.problems() == []
+
+
+def test_a_card_that_was_taken_away_is_shown_for_as_long_as_an_attempt_runs_on_it(host: Host):
+    host.cards.use("1")
+    rows = host.cards.rows({"0": "idea-001"})
+    assert [(row.key, row.state, row.name) for row in rows] == [
+        ("1", "free", "NVIDIA Fake 80GB"),
+        ("0", "idea-001", "NVIDIA Fake 80GB"),
+    ]
+    assert [row.key for row in host.cards.rows({})] == ["1"]
+    assert [row.key for row in host.cards.rows({"7": "idea-002"})] == ["1"]  # of another life of this host
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ("0,7", "--gpus 7: no such GPU. This host has 0"),
+        ("", "write indices or UUIDs"),
+        ("0,0", "named twice"),
+        ("cpu:0", "write cpu, or cpu:N"),
+        ("\u2603" * 2000, "--gpus"),
+        ("1,,", "write indices or UUIDs"),
+    ],
+)
+def test_cards_that_are_not_there_are_a_problem_and_those_in_use_stay(host: Host, asked: str, problem: str):
+    host.cards.use("1")
+    assert not host.cards.use(asked)
+    assert names(host) == ["1"]
+    (told,) = host.cards.problems()
+    assert told.startswith("the cards that were asked for are not used: ")
+    assert problem in told
+    assert len(told) < 400
+    assert not host.cards.use("1")
+    assert host.cards.problems() == []
+
+
+def test_cards_that_come_back_are_used_then(fake: FakeNvml, host: Host):
+    fake.driver(999)
+    host.look()
+    host.look()
+    assert not host.cards.use("1")
+    assert "The NVIDIA driver does not answer" in host.cards.problems()[-1]
+    fake.driver()
+    host.clock.advance(10)
+    host.read.clear()
+    host.cards.use("1")
+    assert host.read.wait(20)
+    host.cards.use("1")
+    assert (names(host), host.cards.problems()) == (["1"], [])
+
+
+def test_a_host_that_was_started_without_cards_uses_some_once_the_driver_has_answered(
+    fake: FakeNvml, tmp_path: Path
+):
+    host = Host(tmp_path, gpus="cpu:2")
+    host.cards.use("0")
+    assert host.cards.problems() == []
+    assert host.read.wait(20)
+    host.cards.use("0")
+    assert (names(host), host.busy()) == (["0"], [""])
+    assert host.cards.use(None)
+    assert names(host) == ["cpu0", "cpu1"]

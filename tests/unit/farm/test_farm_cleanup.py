@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from orze.core.clock import ManualClock
 from orze.core.states import State
 from orze.farm.assembly import Assembly
-from orze.farm.cleanup import Cleanup, _fits, _matches
+from orze.farm.cleanup import Cleanup, _matches, fits
 
 PATTERNS = ["*.pt", "checkpoints/*.ckpt", "**/*.tmp"]
 
@@ -248,14 +248,14 @@ def test_a_script_that_takes_too_long_is_ended(tmp_path: Path, caplog: pytest.Lo
     ],
 )
 def test_patterns_fit_as_in_a_shell(path: str, pattern: str, expected: bool):
-    assert _fits(path.split("/"), pattern.split("/")) is expected
+    assert fits(path.split("/"), pattern.split("/")) is expected
 
 
 @given(
     st.lists(st.sampled_from(["a", "b.pt", ".c"]), max_size=5), st.lists(st.sampled_from(["**", "*", "a"]))
 )
 def test_only_stars_fit_what_is_not_named(parts, pattern):
-    if _fits(parts, pattern):
+    if fits(parts, pattern):
         named = [word for word in pattern if word != "**"]
         assert len(named) <= len(parts)
         assert "**" in pattern or len(named) == len(parts)

@@ -82,6 +82,20 @@ def states(daemon: Daemon) -> dict[str, str]:
     return {idea_id: str(queue.get(idea_id).state) for idea_id in sorted(queue.ids())}
 
 
+def test_a_drained_host_starts_nothing_until_it_is_undrained(farm):
+    daemon = farm(section(1), once=True)
+    members = daemon.members
+    assert members.leadership.campaign()
+    term = members.leadership.fold.term
+    assert members.journal.write(term, {"drain": [[HERE.host, "drained by ann"]]})
+    daemon.begin()
+    daemon.run()
+    assert (daemon.ended, states(daemon)) == ((0, 0), {"idea-001": "QUEUED"})
+    assert members.journal.write(term, {"undrain": [HERE.host]})
+    daemon.run()
+    assert (daemon.ended, states(daemon)) == ((1, 0), {"idea-001": "COMPLETED"})
+
+
 def test_once_each_slot_runs_one_idea(farm):
     daemon = farm(section(1), section(2), section(3), once=True)
     daemon.begin()

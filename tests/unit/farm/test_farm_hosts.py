@@ -10,7 +10,7 @@ from farm_examples import ELSEWHERE, HERE, context
 
 from orze.core.identity import Machine
 from orze.farm.context import Context
-from orze.farm.hosts import Hosts
+from orze.farm.hosts import Hosts, row_of
 from orze.report.model import CardRow
 
 REBOOTED = Machine(HERE.host, "boot-before", HERE.pidns, HERE.machine_id)
@@ -145,6 +145,7 @@ def test_the_daemon_of_the_boot_before_is_no_clone_once_it_is_seen_silent(tmp_pa
         b'{"running": "many"}',
         b'{"free": null}',
         b'{"running": {}}',
+        b'{"cards": [], "running": 0, "free": 0, "problems": 5}',
         b"[" * 100_000,
     ],
 )
@@ -172,3 +173,50 @@ def test_hosts_are_shown_by_name(tmp_path: Path):
     other.tell(cards=(), running=0, free=0)
     rows = hosts.rows({mine.token, token_of(other)}, token_of(other))
     assert [(row.name, row.leader) for row in rows] == [("gpu-a", False), ("gpu-b", True)]
+
+
+def measured(utilization: float, temperature: float = 40.0, state: str = "free") -> tuple[CardRow, ...]:
+    return (CardRow("0", "H200", state, 10.0, 143771.0, utilization, temperature),)
+
+
+def test_what_only_was_measured_on_the_cards_is_told_every_ten_seconds_at_most(tmp_path: Path):
+    made = context(tmp_path)
+    hosts = Hosts(made)
+    path = Path(made.paths.host(made.token))
+
+    def told() -> list[object]:
+        return json.loads(path.read_text())["cards"][0][2:]
+
+    hosts.tell(cards=measured(0.0), running=0, free=1)
+    made.clock.advance(9)
+    hosts.tell(cards=measured(97.0), running=0, free=1)
+    assert told() == ["free", 10.0, 143771.0, 0.0, 40.0]
+    made.clock.advance(1)
+    hosts.tell(cards=measured(98.0), running=0, free=1)
+    assert told() == ["free", 10.0, 143771.0, 98.0, 40.0]
+    hosts.tell(cards=measured(99.0, state="idea-001"), running=0, free=1)  # the state is told at once
+    assert told() == ["idea-001", 10.0, 143771.0, 99.0, 40.0]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "utilization", "temperature"),
+    [
+        ([10, 20], None, None),  # of a daemon that does not tell them yet
+        ([10, 20, 97, 71], 97.0, 71.0),
+        ([10, 20, None, 71], None, 71.0),
+        ([10, 20, 97, 71, "of a later version"], 97.0, 71.0),
+    ],
+)
+def test_rows_of_cards_are_read_whatever_version_wrote_them(
+    numbers: list[object], utilization: float | None, temperature: float | None
+):
+    about = {"name": "a", "running": 0, "free": 0, "cards": [["0", "H200", "free", *numbers]]}
+    row = row_of(about, leader=False)
+    assert row
+    (card,) = row.cards
+    assert (card.memory_used_mib, card.utilization, card.temperature) == (10.0, utilization, temperature)
+
+
+@pytest.mark.parametrize("numbers", [[float("nan"), 1], ["x", 1], [1, 2, float("inf")], [1, 2, 3, []]])
+def test_a_measure_that_is_none_makes_the_host_unreadable(numbers: list[object]):
+    assert row_of({"running": 0, "free": 0, "cards": [["0", "H200", "free", *numbers]]}, leader=False) is None

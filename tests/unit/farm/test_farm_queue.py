@@ -297,3 +297,34 @@ def test_a_change_costs_what_it_changes_and_not_the_length_of_the_queue():
     assert made.worked_out - before == 4  # itself and the two that waited for it
     list(made.ready(64))
     assert made.worked_out - before == 4
+
+
+def test_a_priority_that_was_asked_for_goes_before_that_of_the_section_until_it_is_taken_back():
+    made = queue(1, 2, 3)
+    asked = known()
+    asked.priority = 0
+    made.set_known("idea-003", asked)
+    assert offered(made) == [3, 1, 2]
+    assert [idea.priority for idea in made.ready(9)] == [0, 2, 2]
+    made.set_idea("idea-003", an_idea(3, Priority="low"))
+    assert offered(made) == [3, 1, 2]
+    asked.priority = None  # the journal changes its values in place
+    made.set_known("idea-003", asked)
+    assert offered(made) == [1, 2, 3]
+
+
+def test_an_idea_that_is_forgotten_while_much_is_read_is_offered_no_more():
+    made = queue(1, 2)
+    with made.loading():
+        made.set_idea("idea-001", None)
+        made.forget("idea-001")
+    assert offered(made) == [2]
+
+
+def test_other_cards_of_a_host_change_which_ideas_may_run_there():
+    made = queue(1)
+    made.set_idea("idea-002", an_idea(2, GPUs="2"))
+    made.set_cards(1)
+    assert (offered(made), where(made, 2)) == ([1], (State.QUEUED, "needs 2 cards; gpu-a has 1"))
+    made.set_cards(4)
+    assert offered(made) == [1, 2]

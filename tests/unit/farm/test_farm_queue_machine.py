@@ -23,6 +23,7 @@ class Farm(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.queue = Queue(HOST, CARDS)
+        self.cards = CARDS
         self.ideas = {}
         self.bad = {}
         self.known = {}
@@ -65,16 +66,33 @@ class Farm(RuleBasedStateMachine):
         outcome=st.sampled_from([None, None, *TERMINAL]),
         held=st.sampled_from(["", "", "held by ann"]),
         withdrawn=st.sampled_from([False, False, True]),
+        priority=st.sampled_from([None, None, 0, 1, 2, 3]),
     )
-    def journal(self, idea, outcome, held, withdrawn):
+    def journal(self, idea, outcome, held, withdrawn, priority):
         known = self.known.setdefault(idea, Known("", 0))  # the journal changes its values in place
-        known.outcome, known.held, known.withdrawn = outcome, held, withdrawn
+        known.outcome, known.held, known.withdrawn, known.priority = outcome, held, withdrawn, priority
         self.queue.set_known(idea, known)
 
     @rule(idea=ids, state=st.sampled_from([None, None, *RUNNING]))
     def run(self, idea, state):
         self.running[idea] = state
         self.queue.set_running(idea, state)
+
+    @rule(changes=st.lists(st.tuples(ids, st.sampled_from([None, 0, 3])), max_size=4))
+    def load(self, changes):
+        """Many changes at once, some of them of one idea."""
+        with self.queue.loading():
+            for idea, priority in changes:
+                known = self.known.setdefault(idea, Known("", 0))
+                known.priority = priority
+                self.queue.set_known(idea, known)
+                self.queue.set_idea(idea, self.ideas.get(idea))
+                self.bad.pop(idea, None)
+
+    @rule(cards=st.integers(1, 3))
+    def use_other_cards(self, cards):
+        self.cards = cards
+        self.queue.set_cards(cards)
 
     @rule(idea=ids)
     def defer(self, idea):
@@ -121,7 +139,13 @@ class Farm(RuleBasedStateMachine):
             if state not in SUCCEEDED:
                 return (State.SKIPPED if state in TERMINAL else State.QUEUED), False
         fits = not found.hosts or any(fnmatchcase(HOST, pattern) for pattern in found.hosts)
-        return State.QUEUED, fits and found.gpus <= CARDS and idea not in self.deferred
+        return State.QUEUED, fits and found.gpus <= self.cards and idea not in self.deferred
+
+    def in_force(self, idea):
+        """The idea with the priority that was asked for."""
+        known = self.known.get(idea)
+        asked = known.priority if known else None
+        return self.ideas[idea] if asked is None else self.ideas[idea]._replace(priority=asked)
 
     def leads_to(self, start, goal):
         seen, waiting = set(), [start]
@@ -145,7 +169,7 @@ class Farm(RuleBasedStateMachine):
     @invariant()
     def the_ready_ones_are_offered_in_order_and_the_others_tell_why_not(self):
         there = {idea: self.standing(idea) for idea in IDS if self.exists(idea)}
-        ready = [self.ideas[idea] for idea, (_, may_run) in there.items() if may_run]
+        ready = [self.in_force(idea) for idea, (_, may_run) in there.items() if may_run]
         assert list(self.queue.ready(99)) == sorted(ready, key=lambda idea: idea.order)
         blocked = {idea for idea, where in there.items() if where == (State.QUEUED, False)}
         assert set(self.queue.blocked()) == blocked

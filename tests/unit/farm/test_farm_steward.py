@@ -186,10 +186,10 @@ def test_nothing_is_acted_upon_once_another_leads(tmp_path: Path):
     assert members.journal.fold.allocated == {}
 
 
-def ask(members: Assembly, kind: str, idea_id: str) -> str:
-    return submit(
-        RealFiles(), members.context.paths.requests, ManualClock(), kind=kind, idea_id=idea_id, by="ann"
-    )
+def ask(members: Assembly, kind: str, target: str, value: str = "", at: float = 0.0) -> str:
+    requests, clock = members.context.paths.requests, ManualClock()
+    clock.advance(at)
+    return submit(RealFiles(), requests, clock, kind=kind, target=target, value=value, by="ann")
 
 
 def test_a_request_is_answered_once_and_then_removed(tmp_path: Path):
@@ -198,9 +198,59 @@ def test_a_request_is_answered_once_and_then_removed(tmp_path: Path):
     settle(members)
     uuid = ask(members, "hold", "idea-001")
     lead(members)
-    assert members.journal.fold.answers == {uuid: "idea-001 is held"}
+    assert members.journal.fold.answers == {uuid: ("idea-001 is held", True)}
     assert list(Path(members.context.paths.requests).iterdir()) == []
     assert (standing(members), members.queue.get("idea-001").reason) == ({"idea-001": "HELD"}, "held by ann")
+
+
+def test_of_two_requests_about_one_idea_the_second_is_decided_by_what_the_first_did(tmp_path: Path):
+    members = a_leader(tmp_path)
+    write_ideas(members.context, section(1), section(2))
+    settle(members)
+    first = ask(members, "hold", "idea-001", at=1)
+    second = ask(members, "release", "idea-001", at=2)
+    other = ask(members, "hold", "idea-002", at=3)
+    lead(members)
+    assert (members.journal.fold.answers.keys(), members.steward.waiting) == ({first, other}, True)
+    lead(members)
+    assert members.journal.fold.answers[second] == ("idea-001 is released", True)
+    assert (standing(members), members.steward.waiting) == ({"idea-001": "QUEUED", "idea-002": "HELD"}, False)
+
+
+def test_a_stop_of_what_is_only_being_claimed_waits_and_holds_up_nothing(tmp_path: Path):
+    members = a_leader(tmp_path)
+    write_ideas(members.context, section(1), section(2))
+    settle(members)
+    members.queue.set_running("idea-001", State.CLAIMED)
+    stop = ask(members, "stop", "idea-001")
+    other = ask(members, "hold", "idea-002")
+    lead(members)
+    assert (members.journal.fold.answers.keys(), members.steward.waiting) == ({other}, True)
+    Played(members.context, "idea-001")
+    lead(members)
+    assert members.journal.fold.answers[stop] == ("idea-001 is being stopped", True)
+    assert list(Path(members.context.paths.requests).iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["stop", "retry"])
+def test_a_request_for_a_damaged_chain_is_told_and_holds_up_nothing(tmp_path: Path, kind: str):
+    members = a_leader(tmp_path)
+    write_ideas(members.context, section(1), section(2))
+    settle(members)
+    Played(members.context, "idea-001").end("FAIL", final=kind == "retry")
+    if kind == "retry":
+        members.settler.sweep()
+        lead(members)
+    else:
+        members.queue.set_running("idea-001", State.TRAINING)
+    Path(members.context.paths.idea("idea-001").chain, "000001.json").unlink()
+    asked = ask(members, kind, "idea-001")
+    other = ask(members, "hold", "idea-002")
+    lead(members)
+    (problem,) = members.steward.problems
+    assert problem.startswith(f"the request to {kind} idea-001: record 000001.json is missing below")
+    assert members.journal.fold.answers.keys() == {other}
+    assert asked in {path.stem for path in Path(members.context.paths.requests).iterdir()}
 
 
 class Faulty(Share):
@@ -233,13 +283,28 @@ def successor(home: Path, **settings) -> Assembly:
     return members
 
 
+ASKED = [
+    ("hold", "idea-007", ""),
+    ("priority", "idea-007", "critical"),
+    ("drain", HERE.host, ""),
+    ("cards", HERE.host, "cpu:2"),
+]
+ANSWERED = [
+    "idea-007 is held",
+    "idea-007 has priority critical",
+    f"{HERE.host} takes no new ideas; what runs there goes on",
+    f"{HERE.host} is to use cards cpu:2; what runs on others goes on",
+]
+
+
 def prepared(home: Path, share: Share) -> Assembly:
-    """A leader that has read one idea, with two entries in the inbox, a request, and an outcome to tell."""
+    """A leader that has read one idea, with two entries in the inbox, requests, and an outcome to tell."""
     members = a_leader(home)
     write_ideas(members.context, section(7))
     settle(members)
     leave(members, {"aaaa": TEXTS["aaaa"], "bbbb": TEXTS["bbbb"]})
-    ask(members, "hold", "idea-007")
+    for number, (kind, target, value) in enumerate(ASKED):
+        ask(members, kind, target, value, at=number)
     Played(members.context, "idea-002").end()
     share.inner = RealFiles()
     made = Assembly(context(home, HERE, share, gpus="cpu"), {"PATH": "/bin"})
@@ -259,7 +324,10 @@ def check(members: Assembly) -> None:
     assert Counter(titles(members)) == {"An idea": 1, "The first": 1, "The second": 1}
     assert waiting(members) == []
     assert len(set(members.journal.fold.allocated.values())) == len(members.journal.fold.allocated) == 2
-    assert list(members.journal.fold.answers.values()) == ["idea-007 is held"]
+    fold = members.journal.fold
+    assert sorted(fold.answers.values()) == sorted((text, True) for text in ANSWERED)
+    assert (fold.ideas["idea-007"].priority, fold.drained) == (0, {HERE.host: "drained by ann"})
+    assert fold.cards == {HERE.host: "cpu:2"}
     assert not [path for path in Path(members.context.paths.requests).iterdir() if path.suffix == ".json"]
     states = standing(members)
     assert states.pop("idea-002") == "COMPLETED"

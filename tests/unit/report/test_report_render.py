@@ -82,6 +82,25 @@ def test_the_headline_tells_the_best_and_its_lead_without_a_claim():
     assert "> **Note:** Only for the tests.\n\n> **Note:** This farm is unfenced (doors: false): " in report
 
 
+@pytest.mark.parametrize(
+    ("change", "state", "cell"),
+    [
+        ({}, "alive", "alive, leads"),
+        ({"drained": True}, "draining", "draining, leads"),
+        ({"drained": True, "running": 0, "leader": False}, "drained", "drained"),
+        ({"drained": True, "alive": False}, "silent", "silent for 2s, leads"),
+        ({"cards_asked": "0,1"}, "alive", "alive, leads, asked to use cards 0,1"),
+        ({"cards_asked": "|" * 1000}, "alive", None),
+    ],
+)
+def test_a_host_is_shown_with_what_is_asked_of_it(change, state, cell):
+    host = dataclasses.replace(snapshot().hosts[0], **change)
+    (row,) = sections(report_md(snapshot(hosts=[host])))["Hosts"][0][1:]
+    assert host.state == state
+    assert len(row) == 4
+    assert row[1] == cell if cell else len(row[1]) < 400
+
+
 def test_every_section_holds_its_rows():
     found = sections(report_md(snapshot()))
     assert [row[0] for row in found["Trained, but the evaluation failed"][0][1:]] == ["idea-003"]

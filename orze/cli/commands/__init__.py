@@ -1,0 +1,1 @@
+"""The commands of `orze`, one module a group; each imports what it needs when it is called."""

@@ -1,0 +1,37 @@
+"""`orze explain`: why an idea stands where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from orze.cli.common import DONE, Json, config_file, project_of
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The idea, such as idea-012.")]
+
+
+def explain(context: typer.Context, idea: Id, json: Json = False) -> int:
+    """Say why an idea waits, was skipped, held or quarantined, or failed, and what would change that."""
+    from orze.cli import output
+    from orze.cli.views.idea import explanation_view
+    from orze.client.explain import explain as told
+    from orze.client.facts import facts_of
+    from orze.client.ids import check_known
+    from orze.client.reader import Reader
+
+    project = project_of(context)
+    reader = Reader(project)
+    reader.read()
+    check_known([idea], reader.queue.ids())
+    named = config_file(context)
+    facts = facts_of(project, reader, idea, start=f"orze -c {named} run" if named else "orze run")
+    answer = told(facts)
+    value = {"idea_id": idea, "state": facts.state, **asdict(answer)}
+    output.emit(
+        value,
+        json=json,
+        show=lambda _: explanation_view(answer.headline, answer.because, answer.change),
+    )
+    return DONE

@@ -1,0 +1,175 @@
+"""`orze logs`: what an attempt printed, once or as it goes on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orze.cli.common import DONE, NO, USAGE, Json, project_of
+
+if TYPE_CHECKING:
+    from orze.client.project import Project
+    from orze.client.story import Attempt
+
+_EVERY = 0.5  # seconds between two looks at a log that is followed
+_ENDED = 4  # so many looks apart it is asked whether the attempt has ended
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The idea, such as idea-012.")]
+Follow = Annotated[
+    bool, typer.Option("--follow/--no-follow", "-f", help="Go on until the attempt has ended; Ctrl-C leaves.")
+]
+Evaluation = Annotated[bool, typer.Option("--eval", help="What evaluation and post scripts printed.")]
+Count = Annotated[
+    int, typer.Option("-n", "--lines", metavar="COUNT", min=0, max=1_000_000, help="Lines of the end.")
+]
+Number = Annotated[int | None, typer.Option("--attempt", metavar="N", min=1, help="An earlier attempt.")]
+
+
+def logs(
+    context: typer.Context,
+    idea: Id,
+    *,
+    follow: Follow = False,
+    evaluation: Evaluation = False,
+    lines: Count = 50,
+    attempt: Number = None,
+    json: Json = False,
+) -> int:
+    """Show the end of what an attempt printed, from any host: of the last one, or of an earlier one.
+
+    Control characters are taken out. Exit status: 0; 1 if there is no such log yet.
+    """
+    from orze.cli import output
+    from orze.client.logs import log_file
+    from orze.client.whole import story_of
+
+    project = project_of(context)
+    _check_known(project, idea)
+    story = story_of(project, idea)
+    chosen = story.find(attempt)
+    if chosen is None and (story.attempts or attempt is not None):
+        there = ", ".join(str(one.number) for one in story.attempts) or "none"
+        output.complain(f"{idea} has no attempt {attempt}; there are: {there}")
+        return USAGE
+    if follow and json:
+        output.complain("--json tells of a log as it is now: leave out -f")
+        return USAGE
+    find = partial(log_file, project.paths.idea(idea), chosen, evaluation=evaluation)
+    if follow and chosen and chosen.running:
+        return _follow(project, idea, chosen, find, lines)
+    return _end(idea, chosen, find(), lines, json=json)
+
+
+def _end(idea: str, attempt: Attempt | None, path: str, lines: int, *, json: bool) -> int:
+    from orze.cli import output
+    from orze.client.logs import read_end, shown
+
+    try:
+        data, size = read_end(path, lines)
+    except OSError as error:
+        begun = f"attempt {attempt.number} of {idea} has" if attempt else f"{idea} has not run, so there is"
+        why = (
+            error.strerror if not isinstance(error, FileNotFoundError) else "orze explain tells why it waits"
+        )
+        output.complain(f"{begun} no such log: {why}")
+        return NO
+    if json:
+        number = attempt.number if attempt else None
+        told = {"idea_id": idea, "attempt": number, "path": path, "bytes": size, "lines": list(shown(data))}
+        print(output.as_json(told))
+        return DONE
+    for line in shown(data):
+        print(line)
+    return DONE
+
+
+def _follow(project: Project, idea: str, attempt: Attempt, find: Callable[[], str], lines: int) -> int:
+    """Print what is appended until the attempt has ended.
+
+    Args:
+        find: tells where the log is, which can move until the attempt has its directory.
+    """
+    from orze.client.logs import Lines, read_end, read_on
+
+    reading, offset, ended, looks = Lines(), -1, False, 0
+    shown = _Shown()
+    while True:
+        try:
+            data, offset = read_end(find(), lines) if offset < 0 else read_on(find(), offset)
+        except OSError:
+            data = b""  # it has not printed anything yet
+        shown.lines(reading.feed(data))
+        shown.partial(reading.partial)
+        if data:
+            continue
+        if ended:
+            shown.close(reading.partial)
+            return DONE
+        looks += 1
+        ended = looks % _ENDED == 0 and not _runs(project, idea, attempt)
+        if not ended:
+            project.clock.sleep(_EVERY)
+
+
+def _runs(project: Project, idea: str, attempt: Attempt) -> bool:
+    """Whether the attempt is still at work, as its chain says; a share that does not answer says nothing."""
+    from orze.client.whole import story_of
+
+    try:
+        now = story_of(project, idea).find(attempt.number)
+    except OSError:
+        return True
+    return now is not None and now.token == attempt.token and now.running
+
+
+def _check_known(project: Project, idea: str) -> None:
+    """Make sure that there is such an idea; only if it has no directory, ideas.md is read for that."""
+    from orze.client.ids import check_known
+    from orze.client.reader import Reader
+    from orze.farm.steward import number_of
+
+    project.check_begun()
+    if number_of(idea) >= 0 and idea in project.files.listdir(project.paths.results):
+        return
+    reader = Reader(project)
+    reader.read()
+    check_known([idea], reader.queue.ids())
+
+
+class _Shown:
+    """Prints lines, and on a terminal also the line that has not ended, which the next one is drawn over."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._drawn = ""
+
+    def lines(self, lines: list[str]) -> None:
+        """Print lines that have ended."""
+        if lines:
+            self._clear()
+            print("\n".join(lines), flush=True)
+
+    def partial(self, line: str) -> None:
+        """Draw a line that has not ended, if it is another than before."""
+        if self._live and line != self._drawn:
+            import shutil
+
+            from orze.cli.console import fit
+
+            self._clear()
+            self._drawn = line
+            print(fit(line, shutil.get_terminal_size().columns - 1), end="", flush=True)
+
+    def close(self, line: str) -> None:
+        """Nothing follows: a line that has not ended is all there is of it."""
+        if line:
+            self.lines([line])
+
+    def _clear(self) -> None:
+        if self._drawn:
+            print("\r\x1b[2K", end="")
+            self._drawn = ""

@@ -1,0 +1,1 @@
+"""What commands show, as renderables of rich."""

@@ -1,0 +1,1 @@
+"""What someone who is no daemon does with a farm's directory: reads it, and leaves requests."""

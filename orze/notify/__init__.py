@@ -1,0 +1,1 @@
+"""Tells people at once of what happens in a farm."""

@@ -1,0 +1,1 @@
+"""Mirrors of finished ideas in experiment trackers."""

@@ -1,0 +1,139 @@
+"""The live status on a terminal of its own, and a log that is followed while it grows."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from eyes_farm import Attempt, EyesFarm, make_farm
+
+DEADLINE = 30.0
+
+
+class Terminal:
+    """A command on a pseudo-terminal."""
+
+    def __init__(self, farm: EyesFarm, *argv: str, columns: int = 100) -> None:
+        self.master, inner = pty.openpty()
+        self.resize(columns)
+        env = {**os.environ, "HOME": str(farm.home), "TERM": "xterm-256color"}
+        for name in ("NO_COLOR", "COLUMNS", "LINES"):
+            env.pop(name, None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "orze.cli.app", *argv],
+            cwd=farm.home,
+            env=env,
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            start_new_session=True,
+        )
+        os.close(inner)
+        self.seen = ""
+
+    def resize(self, columns: int, rows: int = 30) -> None:
+        """Change the size of the window, as a terminal does."""
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def wait(self, happened: Callable[[str], bool]) -> str:
+        """Read until something was shown since the last call; what was shown."""
+        until = time.monotonic() + DEADLINE
+        self.seen = ""
+        while not happened(self.seen):
+            assert time.monotonic() < until, self.seen
+            if select.select([self.master], [], [], 0.05)[0]:
+                with suppress(OSError):
+                    self.seen += os.read(self.master, 65536).decode(errors="replace")
+        return self.seen
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Send a signal, and read until the command has ended; its status."""
+        self.process.send_signal(number)
+        self.wait(lambda _: self.process.poll() is not None)
+        return self.process.returncode
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> EyesFarm:
+    return make_farm(tmp_path / "farm")
+
+
+@pytest.fixture
+def terminal(farm: EyesFarm) -> Iterator[Callable[..., Terminal]]:
+    made: list[Terminal] = []
+
+    def start(*argv: str, **how: int) -> Terminal:
+        made.append(Terminal(farm, *argv, **how))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+
+
+def test_the_live_status_shows_what_changes_follows_the_window_and_leaves_cleanly(farm, terminal):
+    live = terminal("status", "-w")
+    first = live.wait(lambda seen: "A lower rate" in seen and "Last results" in seen)
+    assert first.startswith("\x1b[?1049h")  # the other screen, so that what was there comes back
+    farm.tell(title="Another title")
+    again = live.wait(lambda seen: "Another title" in seen)
+    assert "\x1b[2J" not in again  # drawn over, never cleared
+    live.resize(60)
+    os.killpg(live.process.pid, signal.SIGWINCH)
+    narrow = live.wait(lambda seen: seen.count("Another title") >= 2)
+    assert "Another title" in narrow
+    assert live.end() == 130
+    assert "\x1b[?1049l" in live.seen
+    assert "Traceback" not in live.seen
+
+
+def test_the_live_status_is_as_wide_as_its_window(farm, terminal):
+    live = terminal("status", "-w", columns=60)
+    live.wait(lambda seen: "Last results" in seen)
+    frame = live.wait(lambda seen: seen.count("Last results") >= 2)
+    lines = frame.partition("\x1b[H")[2].partition("\x1b[H")[0].split("\n")
+    assert len(lines) == 30
+    assert live.end() == 130
+
+
+def test_a_log_is_followed_until_its_attempt_has_ended(farm: EyesFarm, terminal):
+    attempt = Attempt(farm, "idea-010", 1, "1", 0.0)
+    follower = terminal("logs", "idea-010", "-f")
+    attempt.write("train_output.log", "one\n")
+    follower.wait(lambda seen: "one\r\n" in seen)
+    with (attempt.directory / "train_output.log").open("a") as log:
+        log.write("50%\r")
+        log.flush()
+        follower.wait(lambda seen: "50%" in seen)
+        log.write("100%\ntwo")
+    follower.wait(lambda seen: "100%\r\n" in seen)
+    attempt.done(60.0, val_accuracy=0.5)
+    follower.wait(lambda _: follower.process.poll() is not None)
+    assert follower.process.returncode == 0
+    assert "two" in follower.seen
+
+
+def test_ctrl_c_ends_following_with_130(terminal):
+    follower = terminal("logs", "idea-004", "-f")
+    follower.wait(lambda seen: "done" in seen)
+    assert follower.end() == 130
+    assert "Traceback" not in follower.seen

@@ -61,8 +61,15 @@ def emit(value: _T, *, json: bool, show: Callable[[_T], RenderableType]) -> None
     """
     if json:
         print(as_json(value))
-    else:
-        console().print(show(value))
+        return
+    screen = console()
+    if screen.is_terminal:
+        screen.print(show(value))
+        return
+    with screen.capture() as drawn:  # tables are filled up with blanks, which a file has no use for
+        screen.print(show(value))
+    for line in drawn.get().splitlines():
+        print(line.rstrip())
 
 
 def as_json(value: object) -> str:

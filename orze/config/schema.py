@@ -314,7 +314,6 @@ class FieldDoc:
     """What a page of reference tells of one key."""
 
     default: object
-    description: str
     required: bool
 
 
@@ -354,7 +353,6 @@ def known_keys() -> dict[str, FieldDoc]:
     return {
         f"{block}.{name}" if block else name: FieldDoc(
             default=None if field.is_required() else field.default,
-            description=str(field.description),
             required=field.is_required(),
         )
         for block, model in _BLOCKS.items()

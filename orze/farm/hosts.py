@@ -18,10 +18,15 @@ _LIMIT = 1 << 20
 _NUMBERS = ("memory_used_mib", "memory_total_mib", "utilization", "temperature")  # the last two came later
 _PROBLEMS, _SENTENCE = 8, 300  # problems of its cards that a host tells, and their letters
 _MEASURED = 10.0  # seconds between two tellings where only what is measured on the cards has changed
+_OFTEN = 1.0  # seconds between two tellings whatever has changed
 
 
 class Hosts:
-    """Keeps this daemon's heartbeat, and judges those of others."""
+    """Keeps this daemon's heartbeat, and judges those of others.
+
+    Attributes:
+        due: the steady time at which `tell` has something to tell that was too early last time.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -32,6 +37,7 @@ class Hosts:
         self._told = b""
         self._told_at = float("-inf")
         self._rest: dict[str, Any] = {}
+        self.due = float("inf")
         self._seen: dict[str, dict[str, Any]] = {}
 
     def begin(self) -> None:
@@ -63,7 +69,8 @@ class Hosts:
     ) -> None:
         """Say what this host has and does, if that is other than what was said last.
 
-        What is measured on the cards changes all the time; that alone is told every ten seconds at most.
+        What is measured on the cards changes all the time; that alone is told every ten seconds at most, and
+        anything once a second at most: with short trainings something changes several times a second.
         """
         about = {
             "name": self._context.machine.host,
@@ -80,7 +87,11 @@ class Hosts:
         data = json.dumps(about).encode()
         rest = {**about, "cards": [(row.key, row.name, row.state) for row in cards]}
         now = self._context.clock.steady()
+        self.due = float("inf")
         if data == self._told or (self._told and rest == self._rest and now < self._told_at + _MEASURED):
+            return
+        if self._told and now < self._told_at + _OFTEN:
+            self.due = self._told_at + _OFTEN
             return
         self._context.files.replace(self._context.paths.host(self._context.token), data)
         self._context.files.sync_dir(self._context.paths.hosts)

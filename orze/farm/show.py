@@ -46,6 +46,10 @@ class Show:
             self._changed, self._changed_at = True, self._context.clock.steady()
 
     def due(self) -> float:
+        """The steady time at which something wants to be told."""
+        return min(self._members.hosts.due, self._report_due())
+
+    def _report_due(self) -> float:
         """The steady time at which the next report wants to be written."""
         if not self._members.leadership.mine:
             return float("inf")
@@ -80,7 +84,7 @@ class Show:
         now = self._context.clock.steady()
         if now >= self._slots_counted + _QUIET:
             self._count_slots(now)
-        if m.leadership.mine and now >= self.due():
+        if m.leadership.mine and now >= self._report_due():
             with m.problems.guard("writing the report"):
                 self.write()
         rest = _REST * self._drawing if taken else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -39,10 +40,15 @@ def idea_view(whole: Whole, parent: Whole | None) -> RenderableType:
     if whole.environment:
         parts.append(section("Environment", _environment(whole)))
     if whole.files:
-        parts.append(section("Files", text(whole.directory, "dim"), _files(whole.files)))
+        parts.append(section("Files", text(_from_here(whole.directory), "dim"), _files(whole.files)))
     if whole.section:
         parts.append(section("Section", *_section(whole.section)))
     return Group(*parts)
+
+
+def _from_here(path: str) -> str:
+    """A path as one would type it: it is short where one stands in the project."""
+    return os.path.relpath(path) if path.startswith(f"{os.getcwd()}/") else path
 
 
 def changes(found: Sequence[Row], before: str, after: str) -> Table:

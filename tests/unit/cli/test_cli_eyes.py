@@ -30,6 +30,11 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> EyesFarm:
     return make_farm(tmp_path_factory.mktemp("farm"))
 
 
+@pytest.fixture(autouse=True)
+def in_the_project(farm: EyesFarm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(farm.home)
+
+
 def drawn(view: RenderableType, width: int = 80, height: int = 24) -> str:
     """What a view is on a plain terminal of this size, without the blanks at the ends of lines."""
     stream = io.StringIO()

@@ -72,6 +72,14 @@ class Terminal:
         os.close(self.master)
 
 
+@pytest.fixture(autouse=True)
+def heeded_interrupts() -> Iterator[None]:
+    """Processes that a shell starts in its background ignore SIGINT, and so would those of the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def farm(tmp_path: Path) -> EyesFarm:
     return make_farm(tmp_path / "farm")

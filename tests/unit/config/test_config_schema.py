@@ -1,6 +1,9 @@
 """The values that each key takes, what holds on one host, and the inequalities of a lease."""
 
+import ast
+import inspect
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -8,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from orze.config import outward, schema
+from orze.config.outward import Block
 from orze.config.schema import AS_WRITTEN, Lease, Settings, known_keys, lease_problems
 from orze.core.states import Cause
 
@@ -228,9 +233,23 @@ def test_settings_with_an_unsafe_lease_are_refused(values: dict[str, Any]) -> No
         settings(**values)
 
 
-def test_every_key_is_described_and_its_default_is_what_settings_hold() -> None:
+@pytest.mark.parametrize("module", [schema, outward])
+def test_every_key_is_described_below_it(module: ModuleType) -> None:
+    blocks = [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef)]
+    found = 0
+    for block in blocks:
+        if not issubclass(getattr(module, block.name), Block):
+            continue
+        for key, below in zip(block.body, [*block.body[1:], None], strict=True):
+            if isinstance(key, ast.AnnAssign):
+                assert isinstance(below, ast.Expr), f"{block.name}.{key.target.id}"
+                assert ast.literal_eval(below.value).endswith((".", ")"))
+                found += 1
+    assert found > 5
+
+
+def test_the_default_of_every_key_is_what_settings_hold() -> None:
     keys, blank = known_keys(), Settings(project_dir=Path("/"))
-    assert all(doc.description.endswith(".") for doc in keys.values())
     for key, doc in keys.items():
         if "." not in key:
             held = getattr(blank, key)

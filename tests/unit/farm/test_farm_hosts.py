@@ -74,8 +74,27 @@ def test_what_did_not_change_is_not_told_again(tmp_path: Path):
     before = path.stat().st_ino
     hosts.tell(cards=CARDS, running=1, free=1)
     assert path.stat().st_ino == before
+    made.clock.advance(1)
     hosts.tell(cards=CARDS, running=1, free=0)
     assert json.loads(path.read_text())["free"] == 0
+
+
+def test_what_changes_often_is_told_once_a_second_and_the_last_of_it_is_not_forgotten(tmp_path: Path):
+    made = context(tmp_path)
+    hosts = Hosts(made)
+    path = Path(made.paths.host(made.token))
+    hosts.tell(cards=CARDS, running=1, free=1)
+    told_at = made.clock.steady()
+    assert hosts.due == float("inf")
+    for free in (0, 1, 0):
+        made.clock.advance(0.25)
+        hosts.tell(cards=CARDS, running=1, free=free)
+    assert json.loads(path.read_text())["free"] == 1
+    assert hosts.due == told_at + 1
+    made.clock.advance(0.25)
+    hosts.tell(cards=CARDS, running=1, free=0)
+    assert json.loads(path.read_text())["free"] == 0
+    assert hosts.due == float("inf")
 
 
 def test_a_daemon_is_dead_when_its_counter_stood_still_for_the_lease(tmp_path: Path):
@@ -194,7 +213,8 @@ def test_what_only_was_measured_on_the_cards_is_told_every_ten_seconds_at_most(t
     made.clock.advance(1)
     hosts.tell(cards=measured(98.0), running=0, free=1)
     assert told() == ["free", 10.0, 143771.0, 98.0, 40.0]
-    hosts.tell(cards=measured(99.0, state="idea-001"), running=0, free=1)  # the state is told at once
+    made.clock.advance(1)
+    hosts.tell(cards=measured(99.0, state="idea-001"), running=0, free=1)  # the state is told sooner
     assert told() == ["idea-001", 10.0, 143771.0, 99.0, 40.0]
 
 

@@ -120,6 +120,8 @@ class Chain:
         """
         while True:
             self.refresh()
+            if self._unsynced:  # a link was made whose name may not last yet: nobody is told before it does
+                self._sync(self._unsynced)
             record = propose()
             if record is None or self.stands(str(record["nonce"])):
                 return record
@@ -193,6 +195,7 @@ class Chain:
     def _link(self, scratch: str, target: str, folder: str) -> OSError | None:
         """Link, and make the name durable. A refusal is only told: its reply may be that of a repetition."""
         refusal: OSError | None = None
+        self._unsynced = folder
         try:
             self.files.link(scratch, target)
         except FileNotFoundError as error:
@@ -201,8 +204,12 @@ class Chain:
             refusal = error
         except OSError as error:
             refusal = error
-        self.files.sync_dir(folder)
+        self._sync(folder)
         return refusal
+
+    def _sync(self, folder: str) -> None:
+        self.files.sync_dir(folder)
+        self._unsynced = ""
 
     def _outcome(self, mark: str) -> bool:
         if self._nonces.get(mark) is False:
@@ -220,6 +227,7 @@ class Chain:
         self._next = 1
         self._anchor = (0, "")
         self._last_segment = 0
+        self._unsynced = ""
         self._nonces: dict[str, bool] = {}
         self.fold.clear()
 

@@ -54,6 +54,18 @@ def temporaries(files, path=HOME):
 # Lost replies
 
 
+def test_a_record_is_told_to_stand_only_when_its_name_is_synced_though_that_failed_at_first(clock):
+    share = Share(fails_once(begun(clock), "sync_dir", ESTALE, done=False))
+    chain = words(share, HOME, clock)
+    with pytest.raises(OSError, match="ESTALE"):
+        say(chain, "b")
+    assert chain.append(lambda: None) is None  # whoever asks again has nothing more to append
+    assert share.names().count("sync_dir") == 2
+    assert "".join(said(share, HOME, clock)) == "ab"
+    chain.append(lambda: None)
+    assert share.names().count("sync_dir") == 2
+
+
 @pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
 @pytest.mark.parametrize("number", [EEXIST, EIO, ESTALE, ENOENT, errno.ETIMEDOUT, errno.EINTR])
 def test_a_link_whose_reply_is_lost_stands_once(clock, number, done):

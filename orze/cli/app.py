@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -103,6 +103,8 @@ def root(
     ] = None,
 ) -> None:
     """See and change a farm of experiments, from any host of its shared directory."""
+    import logging
+
     context.obj = config_file
     logging.getLogger("orze").addHandler(logging.NullHandler())  # commands tell what they find themselves
 
@@ -141,7 +143,23 @@ def load(entry: Entry) -> Any:
         found = single
     command = typer.main.get_command(found)
     command.name = entry.name
+    if not entry.passes_on:
+        _let_settings_follow(command)
     return command
+
+
+def _let_settings_follow(command: Any) -> None:
+    """Take -c behind the name of a command as well, for whoever types it there."""
+
+    def keep(context: typer.Context, _option: Any, value: Path | None) -> Path | None:
+        if value is not None:
+            context.find_root().obj = value
+        return value
+
+    option = copy.copy(next(one for one in root_options() if one.name == "config_file"))
+    option.callback, option.expose_value, option.hidden = keep, False, True
+    for one in (command, *getattr(command, "commands", {}).values()):
+        one.params.append(option)
 
 
 def guarded(function: Callable[..., int | None]) -> Callable[..., None]:

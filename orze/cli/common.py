@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -18,6 +19,7 @@ USAGE: Final = 2  # wrong usage or settings
 UNANSWERED: Final = 3  # nobody answered in time; the request stays
 INTERRUPTED: Final = 130  # Ctrl-C
 
+Idea = Annotated[str, typer.Argument(metavar="ID", help="The idea, such as idea-012.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Leave the request and return at once.")]
 Timeout = Annotated[
@@ -43,6 +45,12 @@ def config_file(context: typer.Context) -> Path | None:
     """What -c named."""
     named: Path | None = context.find_root().obj
     return named
+
+
+def start_command(context: typer.Context) -> str:
+    """What starts a daemon of this project."""
+    named = config_file(context)
+    return f"orze -c {shlex.quote(str(named))} run" if named else "orze run"
 
 
 def asker() -> str:

@@ -28,7 +28,8 @@ orze [-c PATH] COMMAND ...
 ```
 
 It works on the project in the working directory, that of `orze.yaml` there, or on the one whose settings `-c`
-names; as `farm.py` does. `orze COMMAND --help` tells what this page tells.
+names; as `farm.py` does. `-c` may also stand behind the command: `orze status -c other.yaml`.
+`orze COMMAND --help` tells what this page tells.
 """
 
 SCRIPTS: Final = """\
@@ -176,7 +177,7 @@ def _names(option: Any) -> str:
 
 
 def _value(option: Any) -> str:
-    return "" if option.is_flag else f" {option.metavar or 'VALUE'}"
+    return "" if option.is_flag else f" {option.metavar}"
 
 
 def _cell(text: str) -> str:

@@ -16,6 +16,7 @@ from orze.config.schema import Settings
 from orze.coord.mount import attribute_cache, preflight
 from orze.core.errors import OrzeError
 from orze.core.files import RealFiles
+from orze.farm.board import METRICS, PICTURE, REPORT, STATUS
 from orze.farm.context import Context, make_context
 from orze.farm.daemon import Daemon
 from orze.farm.exporter import Exporter
@@ -26,7 +27,7 @@ def run_mode(options: argparse.Namespace, given: Mapping[str, Any]) -> int:
     """Do what the flags say; a fault of the user's is one sentence on stderr and exit status 2."""
     console = Console(sys.stderr, verbose=options.verbose)
     try:
-        settings = _settings(options.config_file, given)
+        settings = _settings(Path(options.config_file) if options.config_file else None, given)
         if options.research_only:
             print("no researcher is configured: this version has none yet, so there is nothing to run")
             return 0
@@ -49,7 +50,9 @@ def run_mode(options: argparse.Namespace, given: Mapping[str, Any]) -> int:
 
 def _in_mode(options: argparse.Namespace, daemon: Daemon, settings: Settings, console: Console) -> int:
     if options.report_only:
-        return _report_only(daemon, settings)
+        _write_report(daemon)
+        print(f"{settings.results_dir}/report.md is written")
+        return 0
     if options.dry_run:
         daemon.read(whole=True)
         for line in [preview_json(daemon.members)] if options.json else preview(daemon.members):
@@ -62,10 +65,8 @@ def _in_mode(options: argparse.Namespace, daemon: Daemon, settings: Settings, co
     return _serve(daemon, settings, console, once=options.once)
 
 
-def _settings(config_file: str | None, given: Mapping[str, Any]) -> Settings:
-    path = Path(config_file) if config_file else None
-    settings = load_settings(path, given, Path.cwd(), os.environ)
-    return settings.for_host(os.uname().nodename)
+def _settings(config_file: Path | None, given: Mapping[str, Any]) -> Settings:
+    return load_settings(config_file, given, Path.cwd(), os.environ).for_host(os.uname().nodename)
 
 
 def _context(settings: Settings) -> Context:
@@ -79,11 +80,25 @@ def _context(settings: Settings) -> Context:
     return make_context(settings, cache)
 
 
-def _report_only(daemon: Daemon, settings: Settings) -> int:
+def write_report(config_file: Path | None) -> list[str]:
+    """Write the report now, without taking part in the farm.
+
+    Returns:
+        The files of it that are there, report.md first; there is no picture without a result.
+
+    Raises:
+        OrzeError: the settings are at fault, or the directory cannot carry a farm.
+        OSError: the share does not take it.
+    """
+    settings = _settings(config_file, {})
+    _write_report(Daemon(_context(settings), os.environ, once=False))
+    paths = [f"{settings.results_dir}/{name}" for name in (REPORT, STATUS, METRICS, PICTURE)]
+    return [path for path in paths if os.path.exists(path)]
+
+
+def _write_report(daemon: Daemon) -> None:
     daemon.read(whole=True)
     daemon.show.write_all()
-    print(f"{settings.results_dir}/report.md is written")
-    return 0
 
 
 def _stop_attempts(daemon: Daemon) -> int:

@@ -61,13 +61,18 @@ def emit(value: _T, *, json: bool, show: Callable[[_T], RenderableType]) -> None
     """
     if json:
         print(as_json(value))
-        return
+    else:
+        draw(show(value))
+
+
+def draw(view: RenderableType) -> None:
+    """Print a table, or what else rich prints, for people."""
     screen = console()
     if screen.is_terminal:
-        screen.print(show(value))
+        screen.print(view)
         return
     with screen.capture() as drawn:  # tables are filled up with blanks, which a file has no use for
-        screen.print(show(value))
+        screen.print(view)
     for line in drawn.get().splitlines():
         print(line.rstrip())
 

@@ -10,7 +10,7 @@ from orze.client.project import Project
 from orze.client.reader import Reader
 from orze.coord import requests
 from orze.coord.journal import Answer, JournalFold
-from orze.farm.attempts import DAEMON
+from orze.core.paths import DAEMON
 
 _T = TypeVar("_T")
 

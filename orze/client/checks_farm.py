@@ -12,8 +12,7 @@ from orze.client.reader import Reader
 from orze.config.schema import Lease
 from orze.coord.record import LIMIT, Record, decode, slot_name, well_formed
 from orze.core.files import nonce
-from orze.core.paths import FarmPaths
-from orze.farm.attempts import DAEMON
+from orze.core.paths import DAEMON, FarmPaths
 from orze.farm.hosts import row_of
 from orze.report.model import HostRow
 from orze.report.text import duration

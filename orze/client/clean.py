@@ -22,9 +22,8 @@ from orze.client.reader import Reader
 from orze.coord.chain import Chain
 from orze.coord.idea_chain import CLAIM, SETTLED, IdeaFold
 from orze.coord.record import Record, is_name
-from orze.core.paths import attempt_name
+from orze.core.paths import DAEMON, attempt_name
 from orze.core.states import SUCCEEDED, TERMINAL, State
-from orze.farm.attempts import DAEMON
 from orze.farm.steward import number_of
 
 KEPT: Final = frozenset({CLAIM_FILE, METRICS_FILE, CONFIG, INPUT, ".chain", "attempts", ".orze"})

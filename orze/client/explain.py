@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 from orze.client.story import Attempt
 from orze.core.states import NOT_ITS_FAULT, RUNNING, SUCCEEDED, State
 from orze.ideas.model import Idea
 from orze.report.advice import advice
-from orze.report.model import HostRow
-from orze.report.text import duration
-
-_FREE = "free"
+from orze.report.model import FREE, HostRow
+from orze.report.text import counted, duration
 
 
 @dataclass(frozen=True)
@@ -94,12 +91,12 @@ def obstacle(host: HostRow, idea: Idea) -> str:
     """Why an idea cannot start on a host now; empty where it can."""
     if host.drained:
         return "drained"
-    if idea.hosts and not any(fnmatchcase(host.name, pattern) for pattern in idea.hosts):
+    if not idea.may_run_on(host.name):
         return f"its Hosts are {', '.join(idea.hosts)}"
     cards = {_card(card.key) for card in host.cards}
     if len(cards) < idea.gpus:
-        return f"{_count(len(cards), 'card')}, and it needs {idea.gpus}"
-    free = {_card(card.key) for card in host.cards if card.state == _FREE}
+        return f"{counted(len(cards), 'card')}, and it needs {idea.gpus}"
+    free = {_card(card.key) for card in host.cards if card.state == FREE}
     if len(free) >= idea.gpus:
         return ""
     others = [f"{card.key}: {card.state}" for card in host.cards if " " in card.state]
@@ -146,8 +143,7 @@ def _judge_hosts(facts: Facts, idea: Idea, told: Explanation) -> None:
     fits = [
         host
         for host in facts.hosts
-        if (not idea.hosts or any(fnmatchcase(host.name, pattern) for pattern in idea.hosts))
-        and len({_card(card.key) for card in host.cards}) >= idea.gpus
+        if idea.may_run_on(host.name) and len({_card(card.key) for card in host.cards}) >= idea.gpus
     ]
     if not fits:
         told.change.append("change Hosts or GPUs of its section, or start a daemon on a host that has them")
@@ -237,7 +233,7 @@ def _failed(facts: Facts) -> Explanation:
 def _retries(facts: Facts, cause: str) -> str:
     allowed, failed = facts.retry.get(cause, 0), facts.failures.get(cause, 0)
     if allowed:
-        more = _count(allowed, "more try", "more tries")
+        more = counted(allowed, "more try", "more tries")
         return f"retry in orze.yaml gives {cause} {more}; it failed so {_times(failed)}"
     if cause in NOT_ITS_FAULT:
         return "such an end is never counted"
@@ -298,7 +294,7 @@ def _nobody(facts: Facts) -> str:
 
 
 def _place(ahead: int) -> str:
-    return "the next in order" if not ahead else f"behind {_count(ahead, 'other')}"
+    return "the next in order" if not ahead else f"behind {counted(ahead, 'other')}"
 
 
 def _cause(attempt: Attempt) -> str:
@@ -320,10 +316,6 @@ def _word(state: State) -> str:
 
 def _list(names: Sequence[str]) -> str:
     return ", ".join(names)
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _times(number: int) -> str:

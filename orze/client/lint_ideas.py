@@ -10,7 +10,6 @@ import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -226,11 +225,7 @@ def _about_hosts(shown: str, ideas: Iterable[Idea], around: Surroundings) -> Ite
     for idea in ideas:
         if idea.id in around.begun:
             continue
-        fit = [
-            cards
-            for host, cards in around.hosts.items()
-            if not idea.hosts or any(fnmatchcase(host, pattern) for pattern in idea.hosts)
-        ]
+        fit = [cards for host, cards in around.hosts.items() if idea.may_run_on(host)]
         if not fit:
             text = f"no host fits Hosts {', '.join(idea.hosts)}; these run: {there}"
             yield Finding(shown, idea.line, WARNING, text)

@@ -12,8 +12,7 @@ from typing import Any
 from orze.client.progress import Curve, read_curve
 from orze.client.project import Project
 from orze.client.told import count_of, number_of, objects_of, read_object, text_of
-from orze.core.paths import IdeaPaths
-from orze.farm.attempts import DAEMON
+from orze.core.paths import DAEMON, IdeaPaths
 from orze.farm.hosts import row_of
 from orze.report.model import HostRow
 

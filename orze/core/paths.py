@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+DAEMON = "daemon"  # the subject of a daemon's heartbeat; that of a keeper is its idea
+
 
 class IdeaPaths:
     """The names inside `results/<idea>/`."""
@@ -57,7 +59,7 @@ class FarmPaths:
         return f"{self.home}/heartbeats"
 
     def heartbeat(self, subject: str, token: str) -> str:
-        """The counter of one keeper (subject: the idea) or daemon (subject: `daemon`)."""
+        """The counter of one keeper (subject: the idea) or daemon (subject: DAEMON)."""
         return f"{self.heartbeats}/{subject}.{token}"
 
     @property

@@ -13,12 +13,11 @@ from orze.attempt.spec import PROGRESS
 from orze.coord.chain import Chain
 from orze.coord.idea_chain import IdeaFold
 from orze.core.identity import lives
-from orze.core.paths import attempt_name
+from orze.core.paths import DAEMON, attempt_name
 from orze.core.states import State
 from orze.farm.context import Context
 from orze.farm.view import Dead
 
-DAEMON = "daemon"
 _SHOWN = 6  # metrics of the last line of progress
 
 

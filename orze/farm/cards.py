@@ -15,9 +15,8 @@ from orze.gpu import locks
 from orze.gpu.inventory import Card, Inventory
 from orze.gpu.select import busy_reason, select
 from orze.gpu.slots import Slot, lock_directory, lock_path, make_slots, taken_ordinals
-from orze.report.model import CardRow
+from orze.report.model import FREE, CardRow
 
-FREE = "free"  # what people read of a slot on which something may start
 _STALE = 5.0  # seconds after which a reading of the cards says nothing any more
 _LOOK = 0.9  # seconds between two readings where nothing has happened on the cards
 

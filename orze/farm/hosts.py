@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orze.coord.heartbeat import Beat
 from orze.coord.record import decode, is_host, is_name
 from orze.core.files import make_dirs
-from orze.farm.attempts import DAEMON
-from orze.farm.context import Context
+from orze.core.paths import DAEMON
 from orze.report.model import CardRow, HostRow
+
+if TYPE_CHECKING:
+    from orze.farm.context import Context
 
 _LIMIT = 1 << 20
 _NUMBERS = ("memory_used_mib", "memory_total_mib", "utilization", "temperature")  # the last two came later

@@ -6,7 +6,6 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from itertools import islice
 
 from orze.coord.journal import Known
@@ -241,7 +240,7 @@ class Queue:
         return None
 
     def _unfit(self, idea: Idea) -> str:
-        if idea.hosts and not any(fnmatchcase(self._host, pattern) for pattern in idea.hosts):
+        if not idea.may_run_on(self._host):
             return f"for hosts {', '.join(idea.hosts)}"
         if idea.gpus > self._cards:
             return f"needs {idea.gpus} cards; {self._host} has {self._cards}"

@@ -7,9 +7,8 @@ import random
 from collections.abc import Mapping
 
 from orze.farm.assembly import Assembly
-from orze.farm.cards import FREE
 from orze.farm.context import Context
-from orze.report.model import HostRow, Snapshot
+from orze.report.model import DRAINED, FREE, HostRow, Snapshot
 
 _QUIET = 60.0  # seconds after which the report is written anew though nothing happened
 _BUSY = 1.0  # seconds between two reports while things happen
@@ -71,7 +70,7 @@ class Show:
         """
         m = self._members
         self._cycles += 1
-        rows = m.cards.rows(taken, free="drained" if m.orders.drained else FREE)
+        rows = m.cards.rows(taken, free=DRAINED if m.orders.drained else FREE)
         self._free = [row.key for row in rows if row.state == FREE]
         running, problems = len(m.attempts.here()), m.cards.problems()
         with m.problems.guard("telling of this host"):

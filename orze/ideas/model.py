@@ -1,6 +1,7 @@
 """What an accepted section of ideas.md says, kept small: 50,000 of these are held in memory."""
 
 from enum import IntEnum
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from orze.core.errors import OrzeError
@@ -70,3 +71,7 @@ class Idea(NamedTuple):
     def order(self) -> tuple[int, int, str]:
         """The key by which ideas are started: priority, then number, then id."""
         return self.priority, self.number, self.id
+
+    def may_run_on(self, host: str) -> bool:
+        """Whether its Hosts name a host, or any host may run it."""
+        return not self.hosts or any(fnmatchcase(host, pattern) for pattern in self.hosts)

@@ -10,6 +10,9 @@ from orze.core.states import State
 Metric = float | int | str | bool | None
 Metrics = Mapping[str, Metric]
 
+FREE = "free"  # what people read of a slot on which something may start
+DRAINED = "drained"  # and of one that would be free if its host were not to start nothing
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -111,7 +114,8 @@ class Waiting:
 class CardRow:
     """One card of a host: memory in MiB, utilization in percent of time, temperature in degrees Celsius.
 
-    Each is None where the driver does not tell.
+    Each is None where the driver does not tell. `state` is the idea that runs there, FREE, DRAINED or why
+    nothing can start.
     """
 
     key: str
@@ -141,6 +145,11 @@ class HostRow:
     drained: bool = False
     cards_asked: str = ""
     problems: tuple[str, ...] = ()
+
+    @property
+    def drained_slots(self) -> int:
+        """Slots that are neither busy nor free, because this host is to start nothing."""
+        return sum(card.state == DRAINED for card in self.cards)
 
     @property
     def state(self) -> str:

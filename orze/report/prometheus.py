@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from orze.core.states import Cause, State
-from orze.report.model import CardRow, HostRow
+from orze.report.model import FREE, CardRow, HostRow
 from orze.report.text import as_float, clean
 
 BUSY, WASTED, WITHOUT_WORK, UNUSABLE = "busy", "free_despite_work", "free_without_work", "unusable"
@@ -222,7 +222,7 @@ def _histogram(name: str, about: str, times: Durations, labels: Mapping[str, str
 
 
 def _use(card: CardRow, free: str) -> str:
-    if card.state == "free":
+    if card.state == FREE:
         return free
     return BUSY if _IDEA.fullmatch(card.state) else UNUSABLE
 

@@ -128,3 +128,21 @@ def width(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and what is counted: `1 file`, `2 files`.
+
+    Args:
+        many: the plural, where it is not made by an s.
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def size(count: float) -> str:
+    """Bytes as people read them: 4.0 KiB, 1.2 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

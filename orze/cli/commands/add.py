@@ -39,6 +39,15 @@ class _Added:
     entry: str = ""
     idea_id: str = ""
 
+    def plain(self) -> dict[str, object]:
+        """What --json prints of it."""
+        return {
+            "id": self.idea_id or None,
+            "added": bool(self.entry),
+            "entry": self.entry or None,
+            "title": self.title,
+        }
+
 
 def _field(flag: str, metavar: str, told: str) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(flag, metavar=metavar, help=told)
@@ -114,17 +123,14 @@ def _add(
             section.entry = leave(project, section.text, once=if_absent)
     status = DONE if no_wait else _wait(project, reader, sections, timeout)
     if json:
-        rows = [
-            {
-                "id": one.idea_id or None,
-                "added": bool(one.entry),
-                "entry": one.entry or None,
-                "title": one.title,
-            }
-            for one in sections
-        ]
-        print(output.as_json(rows))
-        return status
+        print(output.as_json([one.plain() for one in sections]))
+    else:
+        _tell(sections, no_wait=no_wait)
+    return status
+
+
+def _tell(sections: list[_Added], *, no_wait: bool) -> None:
+    """Print the ids, or without waiting for them the entries of the inbox."""
     for one in sections:
         if one.idea_id:
             output.say(one.idea_id)
@@ -132,7 +138,6 @@ def _add(
             output.say(f"ideas.d/new/{one.entry}.md")
         if one.idea_id and not one.entry:
             output.complain(f"{one.idea_id} has this content already; nothing is added")
-    return status
 
 
 def _wait(project: Project, reader: Reader, sections: list[_Added], timeout: float | None) -> int:

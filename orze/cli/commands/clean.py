@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orze.cli import output
 from orze.cli.common import DONE, NO, Json, project_of
 from orze.core.errors import OrzeError
+from orze.report.text import counted, size
 
 if TYPE_CHECKING:
     from orze.client.clean import Item
@@ -48,7 +50,6 @@ def clean(
     any time, beside daemons: what the records say is read again before each removal. Exit status 1: something
     could not be removed.
     """
-    from orze.cli import output
     from orze.client.clean import Cleaner, Wanted
     from orze.client.reader import Reader
 
@@ -65,29 +66,20 @@ def clean(
         why = cleaner.remove(item) if yes else ""
         told.append({**asdict(item), "removed": yes and not why, "why": why})
         if not json:
-            output.say(f"{size(item.bytes):>8}  {item.path}{_more(item)}{f': stays, {why}' if why else ''}")
+            _tell(item, why)
     stays = [one for one in told if one["why"]]
     free = sum(one["bytes"] for one in told if not one["why"])
     if json:
         print(output.as_json({"removed": yes, "bytes": free, "daemons": cleaner.daemons, "items": told}))
     else:
         _sum_up(len(told) - len(stays), free, yes=yes)
+        if cleaner.daemons:
+            output.say(f"{counted(cleaner.daemons, 'heartbeat')} of daemons: left to the leading one")
     return NO if stays else DONE
 
 
-def size(count: float) -> str:
-    """Bytes as people read them: 4.0 KiB, 1.2 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
 def _sum_up(count: int, free: int, *, yes: bool) -> None:
-    from orze.cli import output
-
-    things = f"{count} thing{'s' * (count != 1)}, {size(free)}"
+    things = f"{counted(count, 'thing')}, {size(free)}"
     if not count:
         output.say("there is nothing to remove" if not yes else "nothing was removed")
     elif yes:
@@ -96,8 +88,11 @@ def _sum_up(count: int, free: int, *, yes: bool) -> None:
         output.say(f"{things} could go; nothing was removed: add --yes")
 
 
-def _more(item: Item) -> str:
-    return f" ({item.files} files)" if item.kind in ("attempt", "files") else ""
+def _tell(item: Item, why: str) -> None:
+    """One line: what becomes free, where it is, and why it stays if it does."""
+    files = f" ({counted(item.files, 'file')})" if item.kind in ("attempt", "files") else ""
+    stays = f": stays, {why}" if why else ""
+    print(f"{size(item.bytes):>10}  {output.safe(f'{item.path}{files}{stays}')}", flush=True)
 
 
 def _age(written: str | None) -> float:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
-from orze.cli.common import DONE, Json, config_file, project_of
-
-Id = Annotated[str, typer.Argument(metavar="ID", help="The idea, such as idea-012.")]
+from orze.cli.common import DONE, Idea, Json, project_of, start_command
 
 
-def explain(context: typer.Context, idea: Id, json: Json = False) -> int:
+def explain(context: typer.Context, idea: Idea, json: Json = False) -> int:
     """Say why an idea waits, was skipped, held or quarantined, or failed, and what would change that."""
     from orze.cli import output
     from orze.cli.views.idea import explanation_view
@@ -25,8 +22,7 @@ def explain(context: typer.Context, idea: Id, json: Json = False) -> int:
     reader = Reader(project)
     reader.read()
     check_known([idea], reader.queue.ids())
-    named = config_file(context)
-    facts = facts_of(project, reader, idea, start=f"orze -c {named} run" if named else "orze run")
+    facts = facts_of(project, reader, idea, start=start_command(context))
     answer = told(facts)
     value = {"idea_id": idea, "state": facts.state, **asdict(answer)}
     output.emit(

@@ -12,6 +12,7 @@ import typer
 
 from orze.cli import output
 from orze.cli.common import DONE, NO, USAGE, Json
+from orze.report.text import counted
 
 if TYPE_CHECKING:
     from orze.client.setup import Found, Plan
@@ -78,7 +79,7 @@ def _rows(*rows: tuple[str, str]) -> None:
     for left, right in rows:
         table.add_row(output.text(left), output.text(right))
     if rows:
-        output.console().print(Padding(table, (0, 0, 0, 2), expand=False))
+        output.draw(Padding(table, (0, 0, 0, 2), expand=False))
 
 
 def _script(found: Found) -> str:
@@ -88,8 +89,7 @@ def _script(found: Found) -> str:
         return f"{found.script}, which cannot be read"
     if not found.needs_adapter:
         return f"{found.script}, which the farm can call"
-    flags = len(found.source.flags)
-    return f"{found.script}, {flags} argparse flag{'s' * (flags != 1)}; it needs an adapter"
+    return f"{found.script}, {counted(len(found.source.flags), 'argparse flag')}; it needs an adapter"
 
 
 def _agreed() -> bool:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from orze.cli import output
 from orze.cli.common import DONE, NO, Json, config_file
+from orze.report.text import counted
 
 File = Annotated[
     str | None,
@@ -28,7 +30,6 @@ def lint(context: typer.Context, file: File = None, *, strict: Strict = False, j
     import sys
     from pathlib import Path
 
-    from orze.cli import output
     from orze.client.findings import ERROR
     from orze.client.lint import lint as check
 
@@ -46,4 +47,4 @@ def lint(context: typer.Context, file: File = None, *, strict: Strict = False, j
 def _summary(errors: int, warnings: int) -> str:
     if not errors and not warnings:
         return "no problems"
-    return f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    return f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orze.cli.common import DONE, NO, USAGE, Json, project_of
+from orze.cli.common import DONE, NO, USAGE, Idea, Json, project_of
 
 if TYPE_CHECKING:
     from orze.client.project import Project
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _EVERY = 0.5  # seconds between two looks at a log that is followed
 _ENDED = 4  # so many looks apart it is asked whether the attempt has ended
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The idea, such as idea-012.")]
 Follow = Annotated[
     bool, typer.Option("--follow/--no-follow", "-f", help="Go on until the attempt has ended; Ctrl-C leaves.")
 ]
@@ -31,7 +30,7 @@ Number = Annotated[int | None, typer.Option("--attempt", metavar="N", min=1, hel
 
 def logs(
     context: typer.Context,
-    idea: Id,
+    idea: Idea,
     *,
     follow: Follow = False,
     evaluation: Evaluation = False,
@@ -71,11 +70,7 @@ def _end(idea: str, attempt: Attempt | None, path: str, lines: int, *, json: boo
     try:
         data, size = read_end(path, lines)
     except OSError as error:
-        begun = f"attempt {attempt.number} of {idea} has" if attempt else f"{idea} has not run, so there is"
-        why = (
-            error.strerror if not isinstance(error, FileNotFoundError) else "orze explain tells why it waits"
-        )
-        output.complain(f"{begun} no such log: {why}")
+        output.complain(_no_log(idea, attempt, error))
         return NO
     if json:
         number = attempt.number if attempt else None
@@ -85,6 +80,13 @@ def _end(idea: str, attempt: Attempt | None, path: str, lines: int, *, json: boo
     for line in shown(data):
         print(line)
     return DONE
+
+
+def _no_log(idea: str, attempt: Attempt | None, error: OSError) -> str:
+    if attempt is None:
+        return f"{idea} has not run, so there is no log: orze explain {idea} tells why"
+    why = "" if isinstance(error, FileNotFoundError) else f": {error.strerror}"
+    return f"attempt {attempt.number} of {idea} has no such log{' yet' if attempt.running else ''}{why}"
 
 
 def _follow(project: Project, idea: str, attempt: Attempt, find: Callable[[], str], lines: int) -> int:

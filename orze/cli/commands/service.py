@@ -23,7 +23,10 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 Name = Annotated[
-    str | None, typer.Option("--name", help="The unit is orze-NAME.service (default: that of the directory).")
+    str | None,
+    typer.Option(
+        "--name", metavar="NAME", help="The unit is orze-NAME.service (default: that of the directory)."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Also a unit that orze did not write.")]
 
@@ -102,9 +105,8 @@ def status(context: typer.Context, *, name: Name = None, json: Json = False) -> 
 def _service(context: typer.Context, name: str | None) -> Service:
     from orze.client.service import Service, wanted
 
-    return Service(
-        wanted(config_file(context), Path.cwd(), name=name, flags=(), variables=()).name, os.environ
-    )
+    asked = wanted(config_file(context), Path.cwd(), name=name, flags=(), variables=())
+    return Service(asked.name, os.environ)
 
 
 def _show_json(found: Status, code: int = DONE) -> int:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from orze.cli.common import DONE, Json, project_of
-
-Id = Annotated[str, typer.Argument(metavar="ID", help="The idea, such as idea-012.")]
+from orze.cli.common import DONE, Idea, Json, project_of
 
 
-def show(context: typer.Context, idea: Id, json: Json = False) -> int:
+def show(context: typer.Context, idea: Idea, json: Json = False) -> int:
     """Show everything of one idea.
 
     Its section, its configuration and what that changes in the base and in its parent's, its attempts and why

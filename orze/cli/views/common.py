@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -129,8 +128,3 @@ def joined(parts: Sequence[tuple[str, str]], between: str = " · ") -> Text:
             line.append(between if line else "")
             line.append_text(text(words, style))
     return line
-
-
-def plain_value(value: Any) -> Any:
-    """A value for JSON, None where there is none."""
-    return None if value is ABSENT else value

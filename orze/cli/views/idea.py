@@ -16,12 +16,11 @@ from orze.client.story import Attempt
 from orze.client.whole import Whole
 from orze.core.states import SUCCEEDED
 from orze.ideas.model import Priority
-from orze.report.text import NOTHING, duration
+from orze.report.text import NOTHING, duration, size
 
 _LINES = 60  # of a section that are shown
 _FILES, _ROWS = 30, 60
 _DIGEST = 16  # digits of a digest that are shown
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SHOWN = ("git_commit", "git_dirty", "python", "packages_sha256", "driver", "platform", "gpu")
 
 
@@ -177,20 +176,12 @@ def _environment(whole: Whole) -> Table:
 
 def _files(files: Sequence[tuple[str, int | None]]) -> Table:
     made = table("name", "size", right=("size",))
-    for name, size in files[:_FILES]:
-        made.add_row(
-            text(f"{name}/" if size is None else name, limit=100), text("" if size is None else _bytes(size))
-        )
+    for name, count in files[:_FILES]:
+        shown = (name, size(count)) if count is not None else (f"{name}/", "")
+        made.add_row(text(shown[0], limit=100), text(shown[1]))
     if len(files) > _FILES:
         made.add_row(text(f"… and {len(files) - _FILES} more"), Text(""))
     return made
-
-
-def _bytes(size: int) -> str:
-    amount, unit = float(size), 0
-    while amount >= 1024 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1024, unit + 1
-    return f"{amount:.1f} {_UNITS[unit]}" if unit else f"{size} B"
 
 
 def _section(told: str) -> list[RenderableType]:

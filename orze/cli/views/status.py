@@ -16,7 +16,7 @@ from orze.client.progress import sparkline
 from orze.client.status import Farm, Run, moment_of
 from orze.client.told import count_of, number_of, objects_of, text_of
 from orze.core.states import State
-from orze.report.model import CardRow, HostRow
+from orze.report.model import FREE, CardRow, HostRow
 from orze.report.text import NOTHING, duration
 
 _GIB = 1024
@@ -155,10 +155,15 @@ def _hosts(hosts: Sequence[HostRow], total: int) -> list[RenderableType]:
             text(host.name, "bold", limit=24),
             text(state, {"alive": "green", "silent": "red"}.get(host.state, "yellow")),
             text(", ".join(marks), "cyan", limit=24),
-            text(f"{cards}; {host.running} run, {host.free} free", limit=60),
+            text(f"{cards}; {_slots(host)}", limit=60),
         )
     more = [text(f"… and {total - len(hosts)} more", "dim")] if total > len(hosts) else []
     return [section("Hosts", made, *more)] if hosts else []
+
+
+def _slots(host: HostRow) -> str:
+    drained = f", {host.drained_slots} drained" if host.drained_slots else ""
+    return f"{host.running} run, {host.free} free{drained}"
 
 
 def _slot_rows(farm: Farm) -> list[tuple[str, CardRow | None, Run | None, bool]]:
@@ -220,7 +225,7 @@ def _doing(card: CardRow | None, run: Run | None, *, first: bool, cells: int) ->
     if run is None:
         state = card.state if card else ""
         return [
-            cut(text(state, "green" if state == "free" else "dim", limit=40)),
+            cut(text(state, "green" if state == FREE else "dim", limit=40)),
             Text(""),
             Text(""),
             Text(""),

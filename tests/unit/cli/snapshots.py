@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 FOLDER = Path(__file__).with_name("snapshots")
+WRITE = os.environ.get("ORZE_SNAPSHOTS") == "write"
 
 
 def same(name: str, text: str) -> None:
     """Hold a text against tests/unit/cli/snapshots/NAME.txt."""
     path = FOLDER / f"{name}.txt"
-    if os.environ.get("ORZE_SNAPSHOTS") == "write":
+    if WRITE:
         FOLDER.mkdir(exist_ok=True)
         path.write_text(text)
     assert path.exists(), f"{path} is missing: write it with ORZE_SNAPSHOTS=write and look at it"

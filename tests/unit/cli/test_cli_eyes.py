@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from eyes_farm import EyesFarm, make_farm
 from rich.console import Console, RenderableType
+from snapshots import same
 
 from orze.cli.app import main
 from orze.cli.views.compare import CompareView
@@ -21,8 +22,6 @@ from orze.client.explain import explain
 from orze.client.facts import facts_of
 from orze.client.status import look
 from orze.client.whole import gather
-
-SNAPSHOTS = Path(__file__).with_name("snapshots")
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +42,8 @@ def drawn(view: RenderableType, width: int = 80, height: int = 24) -> str:
 
 
 def check(name: str, text: str, farm: EyesFarm) -> None:
-    """Hold a text against its snapshot; with UPDATE_SNAPSHOTS=1 it is written instead."""
-    told = text.replace(str(farm.home), "HOME")
-    path = SNAPSHOTS / f"{name}.txt"
-    if os.environ.get("UPDATE_SNAPSHOTS") == "1":
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(told)
-    assert told == path.read_text()
+    """Hold a text against its snapshot."""
+    same(name, text.replace(str(farm.home), "HOME"))
     assert max(map(len, text.replace(str(farm.home), "").splitlines())) <= 120
     assert "\x1b" not in text
     assert "\u202e" not in text
@@ -61,6 +55,16 @@ def test_status_shows_the_farm_as_in_its_snapshot(farm: EyesFarm, width: int):
     text = drawn(view, width)
     check(f"status-{width}", text, farm)
     assert max(map(len, text.splitlines())) <= width
+
+
+def test_drained_slots_are_neither_busy_nor_free(farm: EyesFarm):
+    cards = [[str(n), "NVIDIA H200", "drained", 420, 143771, 0, 34] for n in range(2)]
+    farm.host("gpu-y", cards, running=0)
+    try:
+        text = drawn(StatusView(look(farm.project()), start="orze run"))
+    finally:
+        Path(farm.paths.host("token-gpu-y")).unlink()
+    assert "2 × NVIDIA H200; 0 run, 0 free, 2 drained" in text
 
 
 def test_a_low_window_gets_a_status_that_fits_it(farm: EyesFarm):

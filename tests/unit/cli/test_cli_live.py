@@ -114,6 +114,13 @@ def test_the_live_status_shows_what_changes_follows_the_window_and_leaves_cleanl
     assert "Traceback" not in live.seen
 
 
+def test_a_live_status_that_is_terminated_leaves_the_terminal_as_it_was(terminal):
+    live = terminal("status", "-w")
+    live.wait(lambda seen: "Last results" in seen)
+    assert live.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    assert live.seen.endswith("\x1b[?25h\x1b[?1049l")  # the cursor is back, its own screen gone
+
+
 def test_the_live_status_is_as_wide_as_its_window(farm, terminal):
     live = terminal("status", "-w", columns=60)
     live.wait(lambda seen: "Last results" in seen)

@@ -33,6 +33,14 @@ def test_the_options_of_the_examples_exist(entry):
         assert used <= known | {"-c"}, example
 
 
+def test_every_option_that_takes_a_value_says_which():
+    for entry in (one for one in COMMANDS if not one.passes_on):
+        command = load(entry)
+        for one in (command, *getattr(command, "commands", {}).values()):
+            options = [option for option in one.params if option.param_type_name == "option"]
+            assert [option.name for option in options if not (option.is_flag or option.metavar)] == []
+
+
 def test_the_page_fits_and_shows_nothing_of_rich_or_python():
     for line in page().splitlines():
         assert len(line) <= 110 or line.startswith("|"), line

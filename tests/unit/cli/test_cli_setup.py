@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from snapshots import same
 
+from orze.cli import output
 from orze.cli.app import main
 from orze.cli.commands import doctor
 from orze.client.checks import Check, Verdict
@@ -57,10 +56,9 @@ CHECKS = [
 ]
 
 
-def test_the_table_of_a_doctor_fits_and_shows_what_it_is_given_as_it_is():
-    with io.StringIO() as stream:
-        Console(file=stream, width=80, markup=False, highlight=False).print(doctor.table(CHECKS))
-        printed = stream.getvalue()
+def test_the_table_of_a_doctor_fits_and_shows_what_it_is_given_as_it_is(home, capsys):
+    output.draw(doctor.table(CHECKS))
+    printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     assert "\x1b" not in printed
     assert doctor._STYLES.keys() == set(Verdict)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orze.cli.app import main
-from orze.cli.commands.clean import size
+from orze.report.text import size
 from tests.unit.farm.farm_examples import Played, a_leader, lead, section, write_ideas
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orze.core.states import Cause, State
-from orze.report.model import CardRow, HostRow
+from orze.report.model import DRAINED, FREE, CardRow, HostRow
 from orze.report.prometheus import Durations, Family, Numbers, exposition, families, slot_use
 
 parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client is not installed")
@@ -180,6 +180,12 @@ def test_buckets_count_everything_up_to_their_bound(times):
     assert all(a <= b for (_, a), (_, b) in pairwise(buckets))
     assert all(count == sum(seconds <= bound for seconds in times) for bound, count in buckets)
     assert made.total == pytest.approx(sum(times))
+
+
+@pytest.mark.parametrize(("work", "free"), [(True, "free_despite_work"), (False, "free_without_work")])
+def test_drained_slots_are_neither_busy_nor_free(work, free):
+    drained = host("gpu-a", (CardRow("0", "H200", DRAINED), CardRow("1", "H200", FREE)))
+    assert slot_use([drained], work=work) == {("gpu-a", "unusable"): 1, ("gpu-a", free): 1}
 
 
 @pytest.mark.parametrize(("work", "free"), [(True, "free_despite_work"), (False, "free_without_work")])

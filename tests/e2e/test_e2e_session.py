@@ -19,7 +19,7 @@ from orze.farm.preview import TOKEN
 
 pytestmark = pytest.mark.skipif(bool(two_machines()), reason=two_machines() or "two machines can be had")
 
-FIRST = "print('epoch 1 of 2')\nwait('go1')\nmetrics(val_accuracy=0.7)"
+FIRST = "print('epoch 1 of 2')\ntouch('printed')\nwait('go1')\nmetrics(val_accuracy=0.7)"
 THIRD_TIME = """
 print('attempt', attempt[0])
 wait('go2')
@@ -136,6 +136,11 @@ def test_every_command_does_on_a_farm_of_two_hosts_what_it_says(session):
     assert session.driven == {entry.name for entry in COMMANDS}
 
 
+def running(farm: Farm) -> dict[str, int]:
+    """How many attempts run on each host, as the report tells it."""
+    return {host["name"]: host["running"] for host in farm.status().get("hosts", ())}
+
+
 def before_there_is_a_farm(session: Session) -> None:
     """init, run --dry-run; status has nothing to tell."""
     orze, farm = session.orze, session.farm
@@ -157,7 +162,7 @@ def two_daemons_start(session: Session) -> None:
     farm.wait(lambda: farm.status().get("leader") == "alpha", "a leader")
     install = ["service", "install", "--name", "farm", "--env", "PYTHONPATH"]
     assert "is enabled and runs" in session.orze(*install, "--", "-v", "--gpus", "cpu:1", on="beta")
-    farm.wait(lambda: len(farm.starts()) == 2 and session.host_state("beta") == "alive", "both hosts")
+    farm.wait(lambda: running(farm) == {"alpha": 1, "beta": 1}, "an attempt on each host")
     (first,) = farm.starts("idea-001")
     *_, name = first["attempt"].partition("-")
     assert [word.replace(TOKEN, name) for word in session.planned][2:] == first["argv"]
@@ -175,9 +180,7 @@ def two_daemons_start(session: Session) -> None:
     }
     shown = session.orze("status")
     assert all(word in shown for word in ("alpha", "beta", "idea-001", "idea-002"))
-    farm.wait(
-        lambda: "epoch" in (farm.results / "idea-001" / "train_output.log").read_text(), "its first line"
-    )
+    farm.wait(lambda: farm.flagged("printed"), "its first line")
     assert session.orze("logs", "idea-001", on="beta") == "epoch 1 of 2\n"
 
 
@@ -211,16 +214,16 @@ def ideas_are_added(session: Session) -> None:
     farm, orze = session.farm, session.orze
     made = ["--title", "By [options]", "--parent", "idea-001", "--config", "number=3", "--config", "lr=1e-3"]
     assert orze("add", *made, on="beta") == "idea-003\n"
-    (farm.home / "more.md").write_text(idea(100) + idea(101, "metrics(val_accuracy=0.9)"))
+    more = idea(100) + idea(101, "metrics(val_accuracy=0.9)")
+    (farm.home / "more.md").write_text(more)
     assert orze("add", "more.md", on="alpha") == "idea-004\nidea-005\n"
-    again = orze("add", "more.md", "--if-absent", on="beta")
-    assert again.startswith("idea-004\nidea-005\norze: idea-004 has this content already")
-    assert orze("add", stdin=idea(102, title="From stdin")) == "idea-006\n"
+    out, err = session.end(session.begin("add", "--if-absent", stdin=more + idea(102, title="From stdin")))
+    assert out == "idea-004\nidea-005\nidea-006\n"
+    assert err.count("has this content already; nothing is added") == 2
     farm.wait(lambda: "## idea-006: From stdin" in farm.ideas.read_text(), "the sections")
-    assert (
-        "## idea-003: By [options]\n- **Parent**: idea-001\n\n```yaml\nnumber: 3\n" in farm.ideas.read_text()
-    )
-    assert farm.ideas.read_text().count("## idea-") == 6
+    text = farm.ideas.read_text()
+    assert "## idea-003: By [options]\n- **Parent**: idea-001\n\n```yaml\nnumber: 3\n" in text
+    assert text.count("## idea-") == 6
     farm.wait_states(TRAINING=1, QUEUED=5)
 
 

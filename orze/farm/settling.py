@@ -101,10 +101,22 @@ class Settler:
         entry = self._queue.get(idea_id)
         if not (entry and entry.known and entry.known.outcome):
             return False  # withdrawn, or skipped for what another did: it never had one
+        if self._is_there(idea_id):
+            return False  # the listing was an old one
         _LOG.info("%s: its directory was removed; queued again", idea_id)
         self._steward.reopen(idea_id)
         self._journal.fold.assume(idea_id, None)
         self._queue.touch(idea_id)
+        return True
+
+    def _is_there(self, idea_id: str) -> bool:
+        """Whether an idea has a directory, or one cannot tell: one listing that lacks it is no proof."""
+        try:
+            self._context.files.stat(self._context.paths.idea(idea_id).home)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
         return True
 
     def _inspect(self, idea_id: str) -> bool:

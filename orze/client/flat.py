@@ -71,6 +71,7 @@ class Configs:
         found: Row = {}
         lists: dict[str, list[Any]] = {}
         levels = [(0, "")]  # indentation and the names above
+        blocks: set[str] = set()
         opened = ""  # the full name of the key whose values follow
         for line in text.splitlines():
             indent, key, value = self._line(line)
@@ -83,10 +84,11 @@ class Configs:
                 if indent <= levels[-1][0]:
                     raise _Unsure
                 levels.append((indent, f"{opened}."))
+                blocks.add(opened)
             while indent < levels[-1][0]:
                 levels.pop()
             name = levels[-1][1] + key
-            if indent != levels[-1][0] or name in found or name in lists:
+            if indent != levels[-1][0] or name in found or name in lists or name in blocks:
                 raise _Unsure
             opened = name if value is _OPENS else ""
             if not opened:

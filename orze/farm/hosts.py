@@ -95,6 +95,7 @@ class Hosts:
         if self._told and now < self._told_at + _OFTEN:
             self.due = self._told_at + _OFTEN
             return
+        make_dirs(self._context.files, self._context.paths.hosts)  # somebody may have removed it
         self._context.files.replace(self._context.paths.host(self._context.token), data)
         self._context.files.sync_dir(self._context.paths.hosts)
         self._told, self._rest, self._told_at = data, rest, now

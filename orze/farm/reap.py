@@ -40,6 +40,8 @@ class Reaper:
         if fold.token == dead.token:
             if dead.here and kill_attempt(dead.token):
                 return False
+            for directory in (self._context.paths.idea(dead.idea_id).home, self._context.paths.results):
+                self._context.files.sync_dir(directory)  # whoever claimed may have died before he did this
             chain.append(lambda: self._lost(dead, fold))
         self.clean(dead)
         return True

@@ -42,8 +42,10 @@ def test_metrics_prom_and_the_port_tell_of_the_farm_and_of_this_host(farm: Farm)
     farm.write(idea(1, TRAIN), idea(2, "sys.exit(3)"))
     daemon = farm.start("--metrics-port", str(port))
     farm.wait_states(COMPLETED=1, FAILED=1)
-    text = (farm.results / "metrics.prom").read_text()
-    assert re.search(r'orze_ideas_finished_total\{farm="[^"]+",state="FAILED",cause="exit_code"\} 1\n', text)
+    failed = re.compile(r'orze_ideas_finished_total\{farm="[^"]+",state="FAILED",cause="exit_code"\} 1\n')
+    told = farm.results / "metrics.prom"  # written behind status.json
+    farm.wait(lambda: told.exists() and failed.search(told.read_text()))
+    text = told.read_text()
     assert re.search(r'orze_slots\{farm="[^"]+",host="[^"]+",state="free_without_work"\} 1\n', text)
 
     def scraped() -> str:

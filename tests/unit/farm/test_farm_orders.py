@@ -165,5 +165,6 @@ def test_a_problem_with_the_cards_of_any_host_stands_in_the_report(tmp_path: Pat
     other.tell(cards=(), running=0, free=0, problems=["GPU 3 is out of use: \x1b[2J", "x" * 1000])
     told = [problem["text"] for problem in snapshot_of(members)["problems"]]
     assert told == ["gpu-b: GPU 3 is out of use: \x1b[2J", "gpu-b: " + "x" * 300]
+    other._context.clock.advance(1)
     other.tell(cards=(), running=0, free=0)
     assert snapshot_of(members)["problems"] == []

@@ -197,7 +197,7 @@ def test_no_text_can_break_the_report(texts, real):
     result = outcome(1, a, error=b or "?", host=c, gpu=d, seconds=real, finished_at=real)
     other = dataclasses.replace(result, idea_id=h)
     made = bare(
-        title=f,
+        title=f"The farm {f}",  # no heading of ours
         leader=g,
         primary=PrimaryMetric(e, True, False, (h,)),
         counts={State.COMPLETED: 1},

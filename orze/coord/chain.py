@@ -121,7 +121,7 @@ class Chain:
         while True:
             self.refresh()
             if self._unsynced:  # a link was made whose name may not last yet: nobody is told before it does
-                self._sync(self._unsynced)
+                self._sync_again()
             record = propose()
             if record is None or self.stands(str(record["nonce"])):
                 return record
@@ -206,6 +206,12 @@ class Chain:
             refusal = error
         self._sync(folder)
         return refusal
+
+    def _sync_again(self) -> None:
+        try:
+            self._sync(self._unsynced)
+        except FileNotFoundError:  # the directory was removed, and the link with it
+            self._unsynced = ""
 
     def _sync(self, folder: str) -> None:
         self.files.sync_dir(folder)

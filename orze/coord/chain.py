@@ -275,9 +275,10 @@ class Chain:
         return self._list()
 
     def _is_same(self) -> bool:
-        """Whether the last valid record still is what was read: people remove directories of ideas."""
+        """Whether the last valid record still is what was read: people remove directories of ideas, and a
+        power failure takes what was not synced, before another record is put in its slot."""
         slot, sha = self._anchor
-        return self._fanout > 0 or not slot or self.record(slot)[1] == sha
+        return not slot or self.record(slot)[1] == sha
 
     def _first_listed(self) -> int:
         return max(1, self._next // self._fanout * self._fanout) if self._fanout else 1

@@ -110,8 +110,9 @@ class JournalFold(Fold):
     """
 
     def clear(self) -> None:
-        """An empty journal."""
+        """An empty journal: all that was known has changed, and the outcomes that it told hold no more."""
         super().clear()
+        before: dict[str, Known] = getattr(self, "ideas", {})
         self.term = 0
         self.records = 0
         self.ideas: dict[str, Known] = {}
@@ -120,8 +121,10 @@ class JournalFold(Fold):
         self.answers: dict[str, Answer] = {}
         self.drained: dict[str, str] = {}
         self.cards: dict[str, str] = {}
-        self.changed: dict[str, None] = {}
-        self.outcomes: list[tuple[str, State | None, dict[str, object]]] = []
+        self.changed: dict[str, None] = dict.fromkeys(before)
+        self.outcomes: list[tuple[str, State | None, dict[str, object]]] = [
+            (idea_id, None, {}) for idea_id, known in before.items() if known.outcome
+        ]
 
     def apply(self, record: Record, sha: str) -> bool:
         """Take in the next record; a void one keeps its slot and is counted."""

@@ -187,7 +187,9 @@ class Daemon:
         m = self.members
         changed, outcomes = m.journal.fold.drain()
         for idea_id in changed:
-            m.queue.set_known(idea_id, m.journal.fold.ideas[idea_id])
+            m.queue.set_known(idea_id, m.journal.fold.ideas.get(idea_id))
+        if not changed.keys() <= m.journal.fold.ideas.keys():
+            m.intake.recheck()  # the journal was begun anew without some of them
         for idea_id, _, _ in outcomes:
             m.steward.told(idea_id)
         m.board.take(outcomes)

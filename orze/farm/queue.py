@@ -130,8 +130,8 @@ class Queue:
             for waiter in self._waiters.get(idea_id, ()):
                 self.touch(waiter)
 
-    def set_known(self, idea_id: str, known: Known) -> None:
-        """The journal says this of it."""
+    def set_known(self, idea_id: str, known: Known | None) -> None:
+        """The journal says this of it, or knows nothing of it."""
         self._entry(idea_id).known = known
         self.touch(idea_id)
 

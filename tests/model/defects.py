@@ -267,7 +267,7 @@ def _is_there(files: SimFiles, path: str) -> bool:
 CAUGHT_BY: dict[str, tuple[int, int]] = {
     "no_chain_hash": (15, 1),
     "read_back_by_token_only": (4, 0),
-    "a_reused_temporary_name": (1, 0),
+    "a_reused_temporary_name": (1, 5),
     "the_highest_slot_plus_one": (14, 0),
     "a_lost_that_names_nothing": (0, 80),
     "a_superseded_token_that_may_append": (4, 4),

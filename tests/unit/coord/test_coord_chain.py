@@ -135,14 +135,24 @@ def test_a_record_is_durable_before_it_counts(clock, files):
     ]
 
 
-def test_what_was_read_once_is_not_read_again(clock, files):
+def test_of_what_was_read_once_only_the_last_record_is_read_again(clock, files):
     share = Share(files)
     chain = words(share, HOME, clock, fanout=1000)
     for text in "abcdef":
         say(chain, text)
     share.calls.clear()
     chain.refresh()
-    assert share.names() == ["listdir"]
+    assert share.names() == ["listdir", "read"]
+
+
+def test_a_long_chain_whose_last_record_became_another_is_read_anew(clock, files):
+    chain, other = words(files, HOME, clock, fanout=1000), words(files, HOME, clock, fanout=1000)
+    for text in "abc":
+        say(chain, text)
+    files.unlink(f"{HOME}/0000/{slot_name(3)}")  # a power failure took what was not synced
+    say(other, "x")
+    chain.refresh()
+    assert chain.fold.said == ["a", "b", "x"]
 
 
 def test_there_is_no_chain_before_its_directory(clock):

@@ -292,3 +292,14 @@ def test_a_section_that_comes_back_as_it_was_displaces_nothing(files, journal):
     journal.write(1, {"vanish": ["idea-001"]})
     journal.write(1, {"register": [section(1)], "restore": ["idea-001"]})
     assert replay(files).fold.displaced == {}
+
+
+def test_a_journal_that_lost_its_last_entry_tells_that_what_stood_in_it_holds_no_more(files, journal):
+    journal.write(1, {"register": [section(1)]})
+    journal.write(1, {"outcomes": [["idea-001", "COMPLETED", {}]]})
+    second = replay(files)
+    second.fold.drain()
+    files.unlink(f"{HOME}/0000/000002.json")
+    second.follow()
+    assert second.fold.drain() == ({"idea-001": None}, [("idea-001", None, {})])
+    assert second.fold.ideas["idea-001"].outcome is None

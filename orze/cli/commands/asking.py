@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,19 +20,56 @@ Ideas = Annotated[list[str], typer.Argument(metavar="ID", help="Ids such as idea
 Host = Annotated[str, typer.Argument(metavar="HOST", help="Name of a host; this one by default.")]
 
 
-def stop(
-    context: typer.Context,
-    ideas: Ideas,
-    *,
-    no_wait: NoWait = False,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> int:
+def _about_ideas(kind: str, told: str) -> Callable[..., int]:
+    """The command that asks one thing about each of several ideas; `told` is its help."""
+
+    def command(
+        context: typer.Context,
+        ideas: Ideas,
+        *,
+        no_wait: NoWait = False,
+        timeout: Timeout = None,
+        json: Json = False,
+    ) -> int:
+        return _ask(context, kind, ideas, no_wait=no_wait, timeout=timeout, json=json)
+
+    command.__doc__ = told
+    return command
+
+
+def _about_a_host(kind: str, told: str) -> Callable[..., int]:
+    """The command that asks one thing about a host; `told` is its help."""
+
+    def command(
+        context: typer.Context,
+        host: Host = "",
+        *,
+        no_wait: NoWait = False,
+        timeout: Timeout = None,
+        json: Json = False,
+    ) -> int:
+        named = [host or os.uname().nodename]
+        return _ask(context, kind, named, no_wait=no_wait, timeout=timeout, json=json)
+
+    command.__doc__ = told
+    return command
+
+
+stop = _about_ideas(
+    "stop",
     """End running attempts for good: SIGTERM, the grace to save, SIGKILL. The ideas are STOPPED.
 
     `orze retry` runs them again.
-    """
-    return _ask(context, "stop", ideas, no_wait=no_wait, timeout=timeout, json=json)
+    """,
+)
+hold = _about_ideas("hold", "Keep ideas that have not started from starting.")
+release = _about_ideas("release", "End a hold or a withdrawal.")
+withdraw = _about_ideas("withdraw", "Take back ideas that have not started. `orze release` brings them back.")
+restore = _about_ideas(
+    "restore", "Put sections that vanished back into ideas.md; under a new id where theirs was given away."
+)
+drain = _about_a_host("drain", "Have a host start nothing new; what runs there goes on.")
+undrain = _about_a_host("undrain", "Have a drained host start ideas again.")
 
 
 def retry(
@@ -71,54 +108,6 @@ def retry(
     return _ask(context, "retry", chosen, no_wait=no_wait, timeout=timeout, json=json, reader=reader)
 
 
-def hold(
-    context: typer.Context,
-    ideas: Ideas,
-    *,
-    no_wait: NoWait = False,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> int:
-    """Keep ideas that have not started from starting."""
-    return _ask(context, "hold", ideas, no_wait=no_wait, timeout=timeout, json=json)
-
-
-def release(
-    context: typer.Context,
-    ideas: Ideas,
-    *,
-    no_wait: NoWait = False,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> int:
-    """End a hold or a withdrawal."""
-    return _ask(context, "release", ideas, no_wait=no_wait, timeout=timeout, json=json)
-
-
-def withdraw(
-    context: typer.Context,
-    ideas: Ideas,
-    *,
-    no_wait: NoWait = False,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> int:
-    """Take back ideas that have not started. `orze release` brings them back."""
-    return _ask(context, "withdraw", ideas, no_wait=no_wait, timeout=timeout, json=json)
-
-
-def restore(
-    context: typer.Context,
-    ideas: Ideas,
-    *,
-    no_wait: NoWait = False,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> int:
-    """Put sections that vanished back into ideas.md; under a new id where theirs was given away."""
-    return _ask(context, "restore", ideas, no_wait=no_wait, timeout=timeout, json=json)
-
-
 def priority(
     context: typer.Context,
     ideas: Ideas,
@@ -133,32 +122,6 @@ def priority(
 ) -> int:
     """Change the place of ideas in the queue, over what their sections say."""
     return _ask(context, "priority", ideas, level, no_wait=no_wait, timeout=timeout, json=json)
-
-
-def drain(
-    context: typer.Context,
-    host: Host = "",
-    *,
-    no_wait: NoWait = False,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> int:
-    """Have a host start nothing new; what runs there goes on."""
-    named = [host or os.uname().nodename]
-    return _ask(context, "drain", named, no_wait=no_wait, timeout=timeout, json=json)
-
-
-def undrain(
-    context: typer.Context,
-    host: Host = "",
-    *,
-    no_wait: NoWait = False,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> int:
-    """Have a drained host start ideas again."""
-    named = [host or os.uname().nodename]
-    return _ask(context, "undrain", named, no_wait=no_wait, timeout=timeout, json=json)
 
 
 def cards(

@@ -6,7 +6,7 @@ import functools
 from random import Random
 from typing import TYPE_CHECKING
 
-from orze.coord.chain import Damaged
+from orze.coord.chain import Damaged, Unreadable
 from orze.core.identity import Machine
 from orze.core.paths import FarmPaths
 from orze.farm.context import Context
@@ -80,6 +80,6 @@ def _read(world: World, host: Host) -> list[Daemon]:
     daemon = Daemon(context, {})
     try:
         daemon.read(whole=True)
-    except Damaged:
+    except (Damaged, Unreadable):  # gone before it was read, or between the listing and the read
         return []
     return [daemon]

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate nemesis test-nfs fuzz clean
+.PHONY: help demo test lint bench bench-research simulate nemesis test-nfs fuzz clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -60,7 +60,13 @@ nemesis: $(STAMP)dev
 
 # make bench: what things cost, as ratios.
 bench: $(STAMP)dev
-	@for script in bench/*.py; do case $$script in bench/common.py|bench/stage.py|bench/big_farm.py) ;; *) $(BIN)/python $$script || exit 1;; esac; done
+	@for script in bench/*.py; do case $$script in bench/common.py|bench/stage.py|bench/big_farm.py|bench/research.py|bench/scripted.py) ;; *) $(BIN)/python $$script || exit 1;; esac; done
+
+# make bench-research SEEDS=16: the proposers of research against chance, on the digits; five to ten minutes.
+SEEDS ?= 16
+bench-research: $(STAMP)dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'optuna>=4'
+	@$(BIN)/python bench/research.py --seeds $(SEEDS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

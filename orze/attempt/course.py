@@ -7,7 +7,7 @@ import os
 
 from orze.attempt import metrics, verdict
 from orze.attempt.projections import METRICS_FILE, project
-from orze.attempt.supervise import FENCE, PREEMPT, STALL, STOP, TIMEOUT, Ended, Job, Supervisor
+from orze.attempt.supervise import FENCE, PREEMPT, PRUNE, STALL, STOP, TIMEOUT, Ended, Job, Supervisor
 from orze.attempt.workspace import Workspace
 from orze.coord.idea_chain import DONE, FAIL, REQUEUE, TRAINED
 from orze.coord.record import Record, new_record
@@ -102,7 +102,7 @@ class Course:
         except Over as over:
             if over.why == FENCE:
                 return False
-            last = self._ended_by_operator(over.why)
+            last = self._ended_by_others(over.why)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             cause = Cause.DISK_FULL if full else Cause.START
@@ -152,7 +152,11 @@ class Course:
         kills = verdict.oom_kill_count()
         command = self._go["train"]
         ended = self._command(
-            command, self._space.log, stall=self._go["stall"], started=lambda: self._pulse.do_soon(self._show)
+            command,
+            self._space.log,
+            stall=self._go["stall"],
+            prunable=True,
+            started=lambda: self._pulse.do_soon(self._show),
         )
         self._seconds = ended.seconds
         try:
@@ -208,7 +212,15 @@ class Course:
             return f"it ended well but did not write {output}"
         return ""
 
-    def _command(self, command: Command, log: str, *, stall: float = 0.0, started: Any = None) -> Ended:
+    def _command(
+        self,
+        command: Command,
+        log: str,
+        *,
+        stall: float = 0.0,
+        prunable: bool = False,
+        started: Any = None,
+    ) -> Ended:
         job = Job(
             [self._space.fill(argument) for argument in command["argv"]],
             env={**self._go["env"], **self._space.environment()},
@@ -217,6 +229,7 @@ class Course:
             timeout=command["timeout"],
             stall=stall,
             keep=self._locks,
+            prunable=prunable,
         )
         return self._supervisor.run(job, started or _nothing)
 
@@ -250,16 +263,16 @@ class Course:
         skip = bool(limit) and self._fold.failures + 1 >= limit
         return {"final": skip or used >= self._go["retry"].get(cause, 0), "skip": skip}
 
-    def _ended_by_operator(self, why: str) -> Record | None:
+    def _ended_by_others(self, why: str) -> Record | None:
         """The last record, or None where another attempt has the chain, or nobody: there is none to write."""
         if why == PREEMPT:
             return self._record(REQUEUE, cause=Cause.PREEMPTED)
-        if why != STOP:
-            return None
-        error = "stopped by an operator"
-        return self._record(
-            FAIL, cause=Cause.STOPPED, error=error, final=True, skip=False, seconds=self._seconds
-        )
+        if why == PRUNE:
+            return self._settled(Cause.PRUNED, verdict.one_line(self._pulse.prune))
+        return self._settled(Cause.STOPPED, "stopped by an operator") if why == STOP else None
+
+    def _settled(self, cause: Cause, error: str) -> Record:
+        return self._record(FAIL, cause=cause, error=error, final=True, skip=False, seconds=self._seconds)
 
     def _record(self, kind: str, **content: object) -> Record:
         frame: Mapping[str, object] = self._go["frame"]
@@ -308,6 +321,8 @@ class Course:
     def _tidy_up(self) -> None:
         try:
             self._files.unlink(self._idea.stop_request(self._token))
+            if self._pulse.prune:
+                self._files.unlink(self._idea.prune_request(self._token))
             self._space.close_door()
         except OSError:
             return  # the farm removes what a keeper leaves

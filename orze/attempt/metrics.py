@@ -31,6 +31,7 @@ PREFERRED = (
     "loss",
     "test_loss",
 )
+STEP_NAMES = ("step", "global_step", "iteration", "epoch")  # of a line of progress; the first that counts
 _COMPLETED, _FAILED = "COMPLETED", "FAILED"
 _INFINITY = float("inf")
 _INTEGER_DIGITS = 300  # a longer integer is read as a float, for the sake of whoever turns it into one
@@ -234,7 +235,7 @@ def _check_status(name: str, values: dict[str, object]) -> None:
 
 def _check_primary(name: str, values: dict[str, object], primary: str | None) -> None:
     metric = primary or next((known for known in PREFERRED if known in values), "")
-    value = _look_up(values, metric)
+    value = look_up(values, metric)
     if isinstance(value, float) and not abs(value) < _INFINITY:
         raise MetricsError(
             Cause.METRICS_NOT_FINITE,
@@ -243,7 +244,8 @@ def _check_primary(name: str, values: dict[str, object], primary: str | None) ->
         )
 
 
-def _look_up(values: dict[str, object], dotted: str) -> object:
+def look_up(values: dict[str, object], dotted: str) -> object:
+    """The entry of a dotted name, as one key or one level a part; None where there is none."""
     if dotted in values:
         return values[dotted]
     found: object = values

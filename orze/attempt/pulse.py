@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orze.core.clock import Clock
 
 _GONE_LOOKS = 3  # one look may be stale; this many are not
+_REASON_LIMIT = 4096  # bytes
 
 
 class Pulse:
@@ -28,6 +29,7 @@ class Pulse:
     Attributes:
         over: why the attempt must end: `superseded` or `removed`; empty while it may go on.
         stop: an operator asked for it to be stopped.
+        prune: why the leader finds its training hopeless; empty where it does not.
         quiet: seconds for which the watched files are known not to have grown, as of the last look.
     """
 
@@ -47,6 +49,7 @@ class Pulse:
         self._settling = False
         self.over = ""
         self.stop = False
+        self.prune = ""
         self._grown = clock.steady()
         self.quiet = 0.0
         self.wake = -1
@@ -128,8 +131,7 @@ class Pulse:
             self._missing = 0
             if self._fold.token != self._token and not self._settling:
                 self._end("superseded")
-            elif self._stop_asked():
-                self.stop = True
+            elif self._is_asked_to_end():
                 self._tell()
         except FileNotFoundError:
             self._missing += 1
@@ -138,8 +140,22 @@ class Pulse:
         except OSError:
             return  # a surprising read delays, it never decides
 
-    def _stop_asked(self) -> bool:
-        return not self.stop and f"stop-{self._token}" in RealFiles().listdir(self._chain.directory)
+    def _is_asked_to_end(self) -> bool:
+        """Whether somebody asks for the end of this attempt; a stop is told once."""
+        if self.stop:
+            return False
+        names = RealFiles().listdir(self._chain.directory)
+        self.stop = f"stop-{self._token}" in names
+        if not self.prune and f"prune-{self._token}" in names:
+            self.prune = self._read_reason()
+        return self.stop or bool(self.prune)
+
+    def _read_reason(self) -> str:
+        try:
+            told = RealFiles().read(f"{self._chain.directory}/prune-{self._token}", _REASON_LIMIT)
+        except OSError:
+            return ""  # it is read at the next look
+        return told.decode("utf-8", "replace")
 
     def _look_at_growth(self) -> None:
         sizes = []

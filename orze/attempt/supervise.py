@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from orze.attempt.pulse import Pulse
     from orze.core.clock import Clock
 
-FENCE, STOP, PREEMPT, TIMEOUT, STALL = "fence", "stop", "preempt", "timeout", "stall"
+FENCE, STOP, PREEMPT = "fence", "stop", "preempt"
+TIMEOUT, STALL, PRUNE = "timeout", "stall", "prune"
 _STRAGGLERS = 5.0  # seconds for what a script left running when it ended by itself
 
 
@@ -29,9 +30,10 @@ class Job:
         timeout: seconds after which it is ended.
         stall: seconds without growth of the watched files after which it is ended; 0 for no limit.
         keep: descriptors that it inherits (the locks of its slots).
+        prunable: it is the training, which early stopping may end.
     """
 
-    __slots__ = ("argv", "cwd", "env", "keep", "log", "stall", "timeout")
+    __slots__ = ("argv", "cwd", "env", "keep", "log", "prunable", "stall", "timeout")
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Job:
         timeout: float,
         stall: float,
         keep: Sequence[int],
+        prunable: bool,
     ) -> None:
         self.argv = argv
         self.env = env
@@ -51,6 +54,7 @@ class Job:
         self.timeout = timeout
         self.stall = stall
         self.keep = keep
+        self.prunable = prunable
 
 
 class Ended:
@@ -157,10 +161,10 @@ class Supervisor:
             return TIMEOUT
         if job.stall and self._pulse.quiet >= job.stall:
             return STALL
-        return ""
+        return PRUNE if job.prunable and self._pulse.prune else ""
 
     def _patience(self, why: str) -> float:
-        lease_lost = why not in (STOP, PREEMPT, TIMEOUT, STALL)
+        lease_lost = why not in (STOP, PREEMPT, TIMEOUT, STALL, PRUNE)
         return min(self._kill, self._grace) if lease_lost else self._grace
 
     def _next(self, job: Job, begun: float, ending: tree.Ending | None, now: float) -> float:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from orze.cli.console import Console
+from orze.cli.research import research_once
 from orze.config.load import check_lease, load_settings
 from orze.config.schema import Settings
 from orze.coord.mount import attribute_cache, preflight
-from orze.core.errors import OrzeError
+from orze.core.errors import ConfigError, OrzeError
 from orze.core.files import RealFiles
 from orze.farm.board import METRICS, PICTURE, REPORT, STATUS
 from orze.farm.context import Context, make_context
@@ -28,9 +29,8 @@ def run_mode(options: argparse.Namespace, given: Mapping[str, Any]) -> int:
     console = Console(sys.stderr, verbose=options.verbose)
     try:
         settings = _settings(Path(options.config_file) if options.config_file else None, given)
-        if options.research_only:
-            print("no researcher is configured: this version has none yet, so there is nothing to run")
-            return 0
+        if options.research_only and settings.research is None:
+            raise ConfigError(["no research is configured: give orze.yaml a block research (see RULES.md)"])
         daemon = Daemon(_context(settings), os.environ, once=options.once)
         return _in_mode(options, daemon, settings, console)
     except OrzeError as error:
@@ -58,6 +58,8 @@ def _in_mode(options: argparse.Namespace, daemon: Daemon, settings: Settings, co
         for line in [preview_json(daemon.members)] if options.json else preview(daemon.members):
             print(line)
         return 0
+    if options.research_only:
+        return research_once(daemon)
     if options.stop_attempts:
         return _stop_attempts(daemon)
     if options.metrics_port:
@@ -118,9 +120,12 @@ def _serve(daemon: Daemon, settings: Settings, console: Console, *, once: bool) 
     members = daemon.members
     members.launcher.check()
     members.notifying.check()
+    members.researching.check()
     members.events.listen_to_signals()
     members.watch_files()
     daemon.begin()
+    if not once:
+        members.researching.begin()
     _say_what_is_in_force(daemon, settings)
     console.attach(daemon)
     try:

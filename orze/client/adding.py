@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 
+from orze.client.base import BadBase, run_of
 from orze.client.project import NoFarm, Project
 from orze.client.reader import Reader
-from orze.client.sections import fingerprint
+from orze.client.sections import check, fingerprint
 from orze.core.files import nonce
 from orze.ideas.inbox import enqueue, inbox_of
+from orze.ideas.merge import renumber
+from orze.ideas.model import IdeaError
+from orze.report.earlier import same_as
 
 _MICRO = 1e6
 _TITLE = 200  # characters of a title that the queue keeps
@@ -45,6 +49,25 @@ def leave(project: Project, text: str, *, once: bool) -> str:
     stamp = f"{int(project.clock.wall() * _MICRO):016d}-{nonce()}"
     name = f"same-{fingerprint(text)}" if once else stamp
     return enqueue(project.files, inbox_of(str(project.settings.ideas_file)), text, uuid=name)
+
+
+def earlier_result(project: Project, reader: Reader, text: str) -> str:
+    """The idea that succeeded with the configuration and seed of a section, and how; empty where none did.
+
+    Of a group nothing is told: each of its members is looked at when it is about to start.
+
+    Args:
+        reader: one that has followed the journal.
+    """
+    idea = check(text, path="")
+    if idea.rerun or idea.members:
+        return ""
+    try:
+        key, seed = run_of(project.settings, renumber(text, idea.id))
+    except (BadBase, IdeaError):
+        return ""  # without a configuration nothing is the same
+    leaderboard = reader.board.leaderboard
+    return same_as(leaderboard, leaderboard.twin(key, seed))
 
 
 def find_same(reader: Reader, text: str, title: str) -> str:

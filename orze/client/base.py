@@ -8,7 +8,8 @@ from typing import Any
 from orze.config.schema import Settings
 from orze.core.errors import OrzeError
 from orze.core.files import RealFiles
-from orze.ideas.parse import IdeaError, deep_merge, load_config
+from orze.ideas.canonical import add_seed, config_key, seed_of
+from orze.ideas.parse import IdeaError, deep_merge, load_config, seed_in
 from orze.ideas.values import MAX_BYTES, load_values
 
 
@@ -48,9 +49,21 @@ def read_base(settings: Settings) -> dict[str, Any]:
 
 
 def merged(base: Mapping[str, Any], section: str) -> dict[str, Any]:
-    """What would run: an idea's own values on top of the base.
+    """What would run: an idea's own values on top of the base, with what it adds to the seed.
 
     Raises:
         IdeaError: the section's values cannot be loaded.
     """
-    return deep_merge(base, load_config(section, path="", line=1))
+    own = load_config(section, path="", line=1)
+    return dict(add_seed(deep_merge(base, own), seed_in(section)))
+
+
+def run_of(settings: Settings, section: str) -> tuple[str, int]:
+    """The key of the configuration that a section would run with, and the ORZE_SEED that it would get.
+
+    Raises:
+        BadBase: as `read_base`.
+        IdeaError: the section's values cannot be loaded.
+    """
+    config = deep_merge(read_base(settings), load_config(section, path="", line=1))
+    return config_key(config), seed_of(config) + seed_in(section)

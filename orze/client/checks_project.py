@@ -142,11 +142,6 @@ def judge_script(facts: ScriptFacts) -> Check:
     return Check(name, Verdict.OK, f"compiles, and Python {facts.python} has all that it imports")
 
 
-def judge_researcher() -> list[Check]:
-    """Key and reachability of a language model."""
-    return [Check("LLM", Verdict.SKIP, "no researcher is configured in this version")]
-
-
 def _behind(train_script: Path) -> str:
     """The script that an adapter runs; empty for a training script of its own."""
     try:

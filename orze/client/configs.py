@@ -12,7 +12,8 @@ from orze.client.project import Project
 from orze.client.story import Attempt
 from orze.core.errors import OrzeError
 from orze.core.files import RealFiles
-from orze.ideas.parse import deep_merge, load_config
+from orze.ideas.canonical import add_seed
+from orze.ideas.parse import deep_merge, load_config, seed_in
 from orze.ideas.values import MAX_BYTES, load_values
 
 _SECTION_LIMIT = 1 << 20
@@ -49,9 +50,10 @@ def config_of(project: Project, idea_id: str, attempt: Attempt | None, section: 
     try:
         values = _base_values(base)
         own = load_config(section, path=project.settings.ideas_file.name, line=1)
+        merged = add_seed(deep_merge(values, own), seed_in(section))
     except (OrzeError, OSError) as error:
         return Config(fault=str(error))
-    return Config(flatten(values), flatten(deep_merge(values, own)), ran)
+    return Config(flatten(values), flatten(merged), ran)
 
 
 def input_directory(project: Project, idea_id: str, attempt: Attempt) -> str:

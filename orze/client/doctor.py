@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from orze.client import checks_farm, checks_host, checks_project, checks_share, trial
+from orze.client import checks_farm, checks_host, checks_project, checks_research, checks_share, trial
 from orze.client.checks import Check, Probe, Verdict, findings, run_probes, within
 from orze.client.project import Project, open_project
 from orze.core.errors import ConfigError
@@ -17,6 +17,7 @@ from orze.core.errors import ConfigError
 _OPTIONAL = ("matplotlib",)
 _DRIVER_LIMIT = 15.0  # seconds that NVML may take; a busy host with eight cards takes two
 _SETTINGS_LIMIT = 10.0
+_MODEL_LIMIT = 90.0  # LiteLLM takes seconds to load, on a slow share many
 
 
 class Doctor:
@@ -43,7 +44,6 @@ class Doctor:
         yield from self._settings()
         for found in run_probes(self._probes()):
             yield from found
-        yield from checks_project.judge_researcher()
         if train and (project := self._project) is not None:
             yield from findings("dry run", lambda: [_train(project, self._environ)])
 
@@ -71,7 +71,7 @@ class Doctor:
             Probe("slot locks", lambda: [_locks()]),
         ]
         if (project := self._project) is None:
-            return host
+            return [*host, Probe("LLM", lambda: checks_research.check_researcher(None, self._environ))]
         settings, environ = project.settings, self._environ
         here = str(settings.results_dir)
 
@@ -90,6 +90,7 @@ class Doctor:
             Probe("scripts", scripts, 60.0),
             Probe("leader", lambda: _farm(project)),
             Probe("clock skew", lambda: [_skew(project)]),
+            Probe("LLM", lambda: checks_research.check_researcher(settings.research, environ), _MODEL_LIMIT),
         ]
 
     def _python(self) -> list[Check]:

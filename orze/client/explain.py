@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orze.client.story import Attempt
-from orze.core.states import NOT_ITS_FAULT, RUNNING, SUCCEEDED, State
+from orze.core.states import NOT_ITS_FAULT, RUNNING, SUCCEEDED, UNCOUNTED, State
 from orze.ideas.model import Idea
 from orze.report.advice import advice
 from orze.report.model import FREE, HostRow
@@ -20,10 +20,11 @@ class Facts:
     Attributes:
         reason: the queue's own words for why it does not run; empty where it could.
         registered: whether the journal has its section.
-        held: why an operator holds it; empty where none does.
+        held: why it is held by an operator or as a duplicate; empty where it is not.
         edited: its section is no longer what its result came of.
         after: the ideas of its After that have not succeeded, and where they stand; None for unknown ones.
         ahead: ready ideas that stand before it.
+        same: another idea that runs with its configuration and seed, for which it waits; empty for none.
         asked: kinds of requests about it that nobody has answered yet.
         hosts: those with a living daemon, `drained` as the journal has it.
         silent: hosts whose daemons have said nothing for long, and for how many seconds.
@@ -44,6 +45,7 @@ class Facts:
     attempts: Sequence[Attempt] = ()
     after: Sequence[tuple[str, State | None]] = ()
     ahead: int = 0
+    same: str = ""
     asked: Sequence[str] = ()
     hosts: Sequence[HostRow] = ()
     silent: Mapping[str, float] = field(default_factory=dict)
@@ -113,6 +115,10 @@ def _queued(facts: Facts) -> Explanation:
     if idea is None:
         return Explanation(f"{idea_id} is {facts.state}", [facts.reason] if facts.reason else [])
     told = Explanation(f"{idea_id} is queued, {_place(facts.ahead)}")
+    if facts.same:
+        told.because.append(f"{facts.same} runs with the same configuration and seed, and it waits for that")
+        told.change.append("write **Rerun**: yes into its section to have it run all the same")
+        return told
     again = [attempt for attempt in facts.attempts if attempt.state is State.QUEUED]
     if again:
         told.because.append(f"attempt {again[-1].number} ended and it runs again: {_cause(again[-1])}")
@@ -248,7 +254,7 @@ def _skipped(facts: Facts) -> Explanation:
         told.because += [f"{name} is {_word(state)}" for name, state in facts.after if state]
         told.change += [f"orze explain {name}, then orze retry {name}" for name in others]
         return told
-    total = sum(1 for attempt in facts.attempts if attempt.cause and attempt.cause not in NOT_ITS_FAULT)
+    total = sum(1 for attempt in facts.attempts if attempt.cause and attempt.cause not in UNCOUNTED)
     told = Explanation(f"{idea_id} is skipped: it failed {_times(total)}")
     told.because += [f"attempt {attempt.number}: {_cause(attempt)}" for attempt in facts.attempts[-3:]]
     told.change += [
@@ -266,6 +272,15 @@ def _stopped(facts: Facts) -> Explanation:
     )
 
 
+def _pruned(facts: Facts) -> Explanation:
+    told = Explanation(f"{facts.idea_id} was stopped early, as hopeless")
+    if facts.attempts:
+        told.headline += f", in attempt {facts.attempts[-1].number} on {_where(facts.attempts[-1])}"
+        told.because.append(facts.attempts[-1].error)
+    told.change.append(f"orze retry {facts.idea_id} runs it again, and to its end")
+    return told
+
+
 def _withdrawn(facts: Facts) -> Explanation:
     return Explanation(
         f"{facts.idea_id} is withdrawn",
@@ -281,6 +296,7 @@ _TELLERS = {
     State.FAILED: _failed,
     State.SKIPPED: _skipped,
     State.STOPPED: _stopped,
+    State.PRUNED: _pruned,
     State.WITHDRAWN: _withdrawn,
 }
 

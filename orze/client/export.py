@@ -65,10 +65,12 @@ def rows(project: Project, reader: Reader, *, every: bool = False) -> Iterator[R
     ranks = {idea_id: rank for rank, idea_id in enumerate(board.ranking(), 1)}
     metric = board.primary.name if board.primary else ""
     configs = _Sources(project, reader)
-    for idea_id in sorted(reader.queue.ids(), key=lambda idea_id: (number_of(idea_id), idea_id)):
+    for idea_id in sorted(
+        reader.queue.ids(), key=lambda idea_id: (number_of(idea_id), len(idea_id), idea_id)
+    ):
         entry, result = reader.queue.get(idea_id), board.get(idea_id)
-        if entry is None or (result is None and not every):
-            continue
+        if entry is None or (result is None and not (every and entry.state)):
+            continue  # a group is told of by its members
         row: Row = dict.fromkeys(FIXED)
         row |= {"id": idea_id, "title": reader.queue.title(idea_id), "state": str(entry.state or "")}
         if result:

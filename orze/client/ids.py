@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from orze.core.errors import OrzeError
 from orze.report.text import clean
 
-_NUMBER = re.compile(r"[0-9]{1,18}\Z")
+_NUMBER = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?\Z")
 _NAMED = 5
 
 
@@ -36,7 +36,7 @@ def nearest(idea_id: str, known: Iterable[str]) -> list[str]:
     wanted = _number(idea_id)
     same = [other for other in ids if wanted is not None and _number(other) == wanted]
     alike = get_close_matches(idea_id[:100], ids, n=_NAMED, cutoff=0.8) if len(ids) <= 5000 else []
-    near = sorted(ids, key=lambda other: (abs((_number(other) or 0) - (wanted or 0)), other))[:_NAMED]
+    near = sorted(ids, key=lambda other: (_distance(idea_id, other), other))[:_NAMED]
     return list(dict.fromkeys([*same, *alike, *near]))[:_NAMED]
 
 
@@ -52,6 +52,12 @@ def check_known(idea_ids: Iterable[str], known: Iterable[str]) -> None:
             raise UnknownIdea(idea_id, nearest(idea_id, sorted(there)))
 
 
-def _number(idea_id: str) -> int | None:
+def _number(idea_id: str) -> tuple[int, int] | None:
+    """The number of an id, and that in its group, which is 0 for a group and an idea."""
     match = _NUMBER.search(idea_id)
-    return int(match[0]) if match else None
+    return (int(match[1]), int(match[2] or 0)) if match else None
+
+
+def _distance(one: str, other: str) -> tuple[int, int]:
+    (number, member), (to, to_member) = _number(one) or (0, 0), _number(other) or (0, 0)
+    return abs(number - to), abs(member - to_member)

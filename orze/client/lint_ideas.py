@@ -17,10 +17,13 @@ from orze.client.findings import ERROR, WARNING, Finding
 from orze.core.errors import OrzeError
 from orze.core.states import State
 from orze.farm.queue import Queue
-from orze.ideas.model import Idea
+from orze.ideas.canonical import add_seed, seed_of
+from orze.ideas.members import Group
+from orze.ideas.model import Idea, member_ids
 from orze.ideas.parse import IdeaError, deep_merge, load_config, parse
 from orze.ideas.scan import Scan, Section
 from orze.ideas.stream import ShortRead, TooLong, read_exactly, scan_file
+from orze.ideas.sweep import MAX_MEMBERS
 from orze.ideas.version import Version
 
 _LARGEST: Final = 1 << 30  # bytes of a file of ideas
@@ -38,12 +41,14 @@ class Surroundings:
         hosts: names of the hosts whose daemons run, and how many cards each has; empty where none is known.
         begun: ideas that have a directory in results/.
         elsewhere: further ids that are known.
+        max_members: how many ideas one section may make.
     """
 
     base: Mapping[str, Any] | None = None
     hosts: Mapping[str, int] = field(default_factory=dict)
     begun: Collection[str] = frozenset()
     elsewhere: Collection[str] = frozenset()
+    max_members: int = MAX_MEMBERS
 
 
 def ids_of(path: Path) -> set[str]:
@@ -75,17 +80,29 @@ def lint_ideas(path: Path, shown: str, around: Surroundings) -> list[Finding]:
     doubles = _Doubles(shown)
     for section, text in reading.texts():
         try:
-            idea = parse(text, path=shown, line=section.line, section=section)
-            own = load_config(text, path=shown, line=section.line)
+            idea = parse(text, path=shown, line=section.line, section=section, max_members=around.max_members)
+            runs = _runs(text, idea, shown)
         except IdeaError as error:
             found.append(Finding(shown, error.line, ERROR, error.reason))
             continue
         ideas.append(idea)
-        found += _strange_keys(shown, idea, text, own, around.base)
-        found += doubles.look(idea, deep_merge(around.base or {}, own))
+        found += _strange_keys(shown, idea, text, runs[0][1], around.base)
+        for one, own in runs:
+            found += doubles.look(one, deep_merge(around.base or {}, own))
     found += _about_others(shown, ideas, around)
     found += _about_hosts(shown, ideas, around)
     return sorted(found, key=lambda one: (one.line, one.kind, one.text))
+
+
+def _runs(text: str, idea: Idea, shown: str) -> list[tuple[Idea, dict[str, Any]]]:
+    """The ideas that a section makes, each with what it changes in the base configuration."""
+    if not idea.members:
+        return [(idea, load_config(text, path=shown, line=idea.line))]
+    group = Group(text, idea, path=shown)
+    return [
+        (member, load_config(group.text(number), path=shown, line=idea.line))
+        for number, member in enumerate(group.members(), 1)
+    ]
 
 
 class _Reading:
@@ -157,8 +174,11 @@ class _Doubles:
         self._seen: dict[bytes, Idea] = {}
 
     def look(self, idea: Idea, config: Mapping[str, Any]) -> Iterator[Finding]:
-        """A warning where an earlier idea has the same configuration, Parent and After."""
-        content = json.dumps([config, idea.parent, idea.after], sort_keys=True).encode()
+        """A warning where an earlier idea has the same configuration and seed, Parent and After."""
+        if idea.rerun:
+            return
+        seeded = [add_seed(config, idea.seed), seed_of(config) + idea.seed]
+        content = json.dumps([*seeded, idea.parent, idea.after], sort_keys=True).encode()
         first = self._seen.setdefault(hashlib.blake2b(content, digest_size=_DIGEST).digest(), idea)
         if first is not idea:
             text = f"{idea.id} would run the same as {first.id} on line {first.line}: the same configuration"
@@ -204,6 +224,8 @@ def _about_others(shown: str, ideas: Iterable[Idea], around: Surroundings) -> It
     with queue.loading():
         for idea in ideas:
             queue.set_idea(idea.id, idea)
+            for member in member_ids(idea.id, idea.members):
+                queue.set_idea(member, idea._replace(id=member, members=0))
     known = {*queue.ids(), *around.begun, *around.elsewhere}
     where = f"{shown} and results/" if around.begun or around.elsewhere else shown
     for idea in ideas:
@@ -212,7 +234,7 @@ def _about_others(shown: str, ideas: Iterable[Idea], around: Surroundings) -> It
             if other and other not in known and idea.id not in around.begun:
                 waits = ": it would wait for ever" if name == "After" else ""
                 yield Finding(shown, idea.line, WARNING, f"{name} {other} is not in {where}{waits}")
-        entry = queue.get(idea.id)
+        entry = queue.get(f"{idea.id}.1" if idea.members else idea.id)
         if entry and entry.state is State.HELD and idea.id not in around.begun:
             yield Finding(shown, idea.line, WARNING, f"{idea.id} cannot start: {entry.reason}")
 

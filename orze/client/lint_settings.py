@@ -14,6 +14,7 @@ from orze.config.locate import python_command
 from orze.config.schema import Settings
 from orze.coord.mount import attribute_cache
 from orze.core.errors import ConfigError
+from orze.research.ready import lacking
 
 _PLACE = re.compile(r"(?P<path>.+?):(?P<line>[0-9]+): (?P<text>.*)", re.DOTALL)
 
@@ -54,6 +55,7 @@ def _of_host(settings: Settings, keys: _Keys, environ: Mapping[str, str]) -> Ite
         read_base(settings)
     except BadBase as error:
         yield Finding(error.path, error.line, ERROR, error.reason)
+    yield from (keys.fault("research", problem) for problem in lacking(settings.research))
     try:
         if os.path.isdir(settings.results_dir):
             check_lease(settings, attribute_cache(str(settings.results_dir)))

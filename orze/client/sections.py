@@ -113,6 +113,21 @@ def check(text: str, *, path: str, line: int = 1) -> Idea:
         raise
 
 
+def with_rerun(text: str) -> str:
+    """Say in a section that it is to run though its configuration has run before.
+
+    Raises:
+        IdeaError: the section says that it is not.
+    """
+    if check(text, path="").rerun:
+        return text
+    heading, _, rest = text.partition("\n")
+    gap = "\n" if rest[:1] in (" ", "\t") else ""  # else what is indented would continue the field
+    made = f"{heading}\n- **Rerun**: yes\n{gap}{rest}"
+    check(made, path="")
+    return made
+
+
 def fingerprint(text: str) -> str:
     """Name the content of a section whatever its id: 32 hex digits of a SHA-256.
 

@@ -19,6 +19,7 @@ from orze.core.states import Cause
 from orze.farm.context import make_context
 from orze.farm.daemon import Daemon
 from orze.farm.outcomes import outcome_of
+from orze.ideas.members import ANY, section_of_member
 from orze.ideas.parse import load_config, parse
 from orze.ideas.scan import scan
 from orze.report.advice import ADVICE
@@ -74,7 +75,10 @@ def first_idea(ideas_file: Path) -> Sample:
     for section in scan(data):
         text = data[section.offset : section.offset + section.length].decode(errors="replace")
         try:
-            idea = parse(text, path=ideas_file.name, line=section.line)
+            idea = parse(text, path=ideas_file.name, line=section.line, max_members=ANY)
+            if idea.members:
+                text = section_of_member(text, f"{idea.id}.1", path=ideas_file.name)
+                idea = idea._replace(id=f"{idea.id}.1")
             return Sample(idea.id, idea.gpus, load_config(text, path=ideas_file.name, line=section.line))
         except OrzeError:
             continue

@@ -33,7 +33,7 @@ def standing(reader: Reader, idea_ids: Sequence[str]) -> Standing:
 
     Args:
         reader: one that has read.
-        idea_ids: those that are waited for.
+        idea_ids: those that are waited for; of a group, all members are.
 
     Raises:
         UnknownIdea: one of them is not known.
@@ -41,7 +41,10 @@ def standing(reader: Reader, idea_ids: Sequence[str]) -> Standing:
     check_known(idea_ids, reader.queue.ids())
     found = Standing()
     for idea_id in idea_ids:
-        _place(reader, idea_id, found)
+        entry = reader.queue.get(idea_id)
+        members = reader.queue.members_of(idea_id) if entry and entry.state is None else []
+        for one in members or [idea_id]:
+            _place(reader, one, found)
     return found
 
 

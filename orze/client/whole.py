@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orze.attempt.spec import ENVIRONMENT
 from orze.client.configs import Config, config_of
 from orze.client.differ import ABSENT, Flat, Row, changed, flatten
+from orze.client.groups import Member, members, state_of
 from orze.client.project import Project
 from orze.client.reader import Reader
 from orze.client.story import Attempt, Story
@@ -50,6 +51,7 @@ class Whole:
         environment: environment.json of the last attempt.
         files: name and bytes of what lies in the directory of the last attempt; None for directories.
         directory: that directory, or the idea's own; empty where there is none.
+        members: of a group; its `state` is what theirs make of it.
     """
 
     idea_id: str
@@ -67,6 +69,7 @@ class Whole:
     environment: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[tuple[str, int | None], ...] = ()
     directory: str = ""
+    members: tuple[Member, ...] = ()
 
     @property
     def parent(self) -> str:
@@ -85,7 +88,8 @@ def gather(project: Project, reader: Reader, idea_id: str) -> Whole:
     last = story.find(None)
     section = _section(reader, entry, idea_id)
     name = project.settings.ideas_file.name
-    state = entry.state or State.QUEUED
+    group = members(reader, idea_id)
+    state = entry.state or state_of(group)
     metrics = _metrics(project, idea_id, last, state)
     directory = _directory(project, idea_id, last)
     return Whole(
@@ -96,7 +100,7 @@ def gather(project: Project, reader: Reader, idea_id: str) -> Whole:
         where=f"{name}:{entry.idea.line}" if entry.idea else "",
         section=section or "",
         idea=entry.idea,
-        edited=bool(entry.known and entry.known.edited),
+        edited=entry.edited,
         attempts=tuple(story.attempts),
         config=_REFUSED
         if state is State.QUARANTINED and not last
@@ -106,6 +110,7 @@ def gather(project: Project, reader: Reader, idea_id: str) -> Whole:
         environment=read_object(f"{directory}/{ENVIRONMENT}", _ENVIRONMENT_LIMIT) if directory else {},
         files=tuple(_files(directory)) if directory else (),
         directory=directory,
+        members=group,
     )
 
 
@@ -151,6 +156,7 @@ def plain(whole: Whole, parent: Whole | None) -> dict[str, Any]:
         "environment": dict(whole.environment),
         "directory": whole.directory,
         "files": [{"name": name, "bytes": size} for name, size in whole.files],
+        "members": [asdict(member) for member in whole.members],
     }
 
 

@@ -139,7 +139,7 @@ def _is_as_written(path: KeyPath) -> bool:
 
 
 def _is_secret(path: KeyPath) -> bool:
-    return path[0] in SECRET
+    return path[0] in SECRET or _known(path[:2]) in SECRET
 
 
 def _told(problems: list[Problem], shown: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import ValidationInfo, field_validator
 
 from orze.config.outward import Block, Mlflow, Notifications, Trackers, Trackio, Wandb
+from orze.config.research import Budget, Price, Research
 from orze.config.values import (
     Cards,
     CauseName,
@@ -20,10 +21,12 @@ from orze.config.values import (
     JsonSource,
     LaunchWords,
     Mebibytes,
+    Members,
     Minutes,
     NumberFormat,
     OutputPath,
     ProjectPath,
+    Runs,
     ScriptName,
     ScriptWords,
     Seconds,
@@ -38,7 +41,7 @@ from orze.config.values import (
 # The fields of Settings that come from the command line or from where the file lies.
 NOT_KEYS: Final = frozenset({"project_dir", "gpus", "lease_place"})
 # Keys whose features come later; naming one is not a misspelling.
-NOT_YET: Final = frozenset({"research", "refine"})
+NOT_YET: Final = frozenset({"refine"})
 _NO_VARIABLES: Final[Mapping[str, str]] = {}
 
 
@@ -109,6 +112,10 @@ class Report(Block):
     """`ascending` where smaller is better; unset: told from the metric's name."""
     columns: Annotated[tuple[Column, ...], Items] = ()
     """Columns of the leaderboard; none: the metrics that are there."""
+    confirm: Runs = 0
+    """Runs, each with a seed of its own, that the farm gives a new best before it is called one; 0: off."""
+    noise_runs: Runs = 0
+    """Runs of the base configuration that the farm adds, to tell how far runs lie apart; 0: off."""
 
 
 class HostOverrides(Block):
@@ -124,6 +131,9 @@ class HostOverrides(Block):
     """Added to `train_extra_env`, name by name."""
 
 
+_PATHS: Final = ("script", "python", "goal", "steer")  # keys of blocks that hold one
+
+
 def _below(project_dir: Path, value: Any) -> Any:
     """Make paths absolute; `conda:NAME`, a name on PATH and `~` in `python` are for each host to find."""
     if isinstance(value, Path):
@@ -131,7 +141,7 @@ def _below(project_dir: Path, value: Any) -> Any:
     if isinstance(value, str) and "/" in value and not value.startswith(("conda:", "~")):
         return str(project_dir / value)
     if isinstance(value, Block):
-        paths = {name: getattr(value, name) for name in ("script", "python") if hasattr(value, name)}
+        paths = {name: getattr(value, name) for name in _PATHS if hasattr(value, name)}
         return value.model_copy(update={name: _below(project_dir, path) for name, path in paths.items()})
     if isinstance(value, tuple):
         return tuple(_below(project_dir, item) for item in value)
@@ -161,6 +171,8 @@ class Settings(Block):
     """The configuration that each idea's own is merged onto."""
     results_dir: ProjectPath = Path("results")
     """The directory of the results, shared by all hosts."""
+    max_members: Members = 100
+    """Ideas that one section may make by its sweep and its repeats."""
 
     python: Text | None = None
     """Interpreter of the scripts: a path, a name on PATH, or conda:NAME; unset: that of the daemon."""
@@ -223,6 +235,8 @@ class Settings(Block):
     """Who is told at once of what happens in the farm, through apprise."""
     trackers: Trackers = Trackers()
     """Experiment trackers that are told of every idea that ended."""
+    research: Research | None = None
+    """Who proposes new ideas when the queue runs low; unset: nobody."""
     hosts: Mapping[Text, HostOverrides] = {}
     """Host name pattern: what holds on those hosts; a later pattern wins."""
 
@@ -233,7 +247,7 @@ class Settings(Block):
 
     @field_validator(
         *("train_script", "ideas_file", "base_config", "results_dir", "python", "pre_script", "eval_script"),
-        *("post_scripts", "cleanup", "hosts"),
+        *("post_scripts", "cleanup", "hosts", "research"),
     )
     @classmethod
     def _is_below_the_project(cls, value: Any, info: ValidationInfo) -> Any:
@@ -330,16 +344,19 @@ _BLOCKS: Final[Mapping[str, type[Block]]] = {
     "trackers.mlflow": Mlflow,
     "trackers.wandb": Wandb,
     "trackers.trackio": Trackio,
+    "research": Research,
+    "research.price": Price,
+    "research.budget": Budget,
     "hosts.*": HostOverrides,
 }
 
 # What stands below these keys may be a key to somebody's account: no message quotes it.
-SECRET: Final = frozenset({"notifications", "trackers"})
+SECRET: Final = frozenset({"notifications", "trackers", "research.api_base", "research.command"})
 
 # Words that are taken as they stand in the file: YAML would make 1.1 of 1.10, and 61 of the card 1:1.
 AS_WRITTEN: Final = frozenset(
     {"launch", "train_extra_args", "train_extra_env", "pre_args", "eval_args"}
-    | {"post_scripts[].args", "hosts.*.train_extra_env", "hosts.*.gpus"}
+    | {"post_scripts[].args", "hosts.*.train_extra_env", "hosts.*.gpus", "research.command"}
 )
 
 

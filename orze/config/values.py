@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from orze.core.states import NOT_ITS_FAULT, Cause
+from orze.core.states import NOT_ITS_FAULT, UNCOUNTED, Cause
 from orze.core.units import DURATION_FORMS, parse_duration
 
 _TEN_YEARS: Final = 10 * 365 * 86400.0
@@ -44,9 +44,7 @@ class News(StrEnum):
     QUEUE_EMPTY = "queue_empty"
     HOST_LOST = "host_lost"
     DISK_LOW = "disk_low"
-
-
-_LATER_NEWS: Final = frozenset({"research_dead"})  # those of features that come later
+    RESEARCH_DEAD = "research_dead"
 
 
 def _seconds(value: object) -> object:
@@ -165,6 +163,8 @@ def _variable(name: object) -> object:
 def _cause(name: object) -> object:
     if name in NOT_ITS_FAULT:
         raise ValueError("is requeued without limit and never counted; remove it")
+    if name in UNCOUNTED:
+        raise ValueError("is no failure: early stopping is final; remove it")
     if name in set(Cause):
         return Cause(str(name))
     close = get_close_matches(str(name), list(Cause), 1)
@@ -173,8 +173,6 @@ def _cause(name: object) -> object:
 
 
 def _news(word: object) -> object:
-    if str(word) in _LATER_NEWS:
-        raise ValueError("is not available in this version, which has no researcher; remove it")
     if str(word) in set(News):
         return News(str(word))
     raise ValueError(f"must be one of {', '.join(News)}")
@@ -194,7 +192,9 @@ Hours = Annotated[float, Field(gt=0, le=_TEN_YEARS / 3600)]
 Gigabytes = Annotated[float, Field(ge=0, le=10**9)]
 Mebibytes = Annotated[int, Field(ge=1, le=10**7)]
 Slots = Annotated[int, Field(ge=1, le=64)]
+Members = Annotated[int, Field(ge=1, le=10_000)]
 Times = Annotated[int, Field(ge=0, le=10**6)]
+Runs = Annotated[int, Field(ge=0, le=100)]
 
 Text = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_text)]
 ProjectPath = Annotated[Path, BeforeValidator(_path)]

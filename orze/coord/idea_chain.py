@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from orze.coord.chain import Fold
 from orze.coord.record import Record
-from orze.core.states import NOT_ITS_FAULT, Cause, State
+from orze.core.states import UNCOUNTED, Cause, State
 
 CLAIM, TRAINED, DONE, FAIL, REQUEUE = "CLAIM", "TRAINED", "DONE", "FAIL", "REQUEUE"
 LOST, RETRY = "LOST", "RETRY"
 
 OPEN, RUN, EVALUATE, SETTLED = "open", "run", "evaluate", "settled"
-_BY_CAUSE: dict[str, State] = {Cause.STOPPED: State.STOPPED}
+_BY_CAUSE: dict[str, State] = {Cause.STOPPED: State.STOPPED, Cause.PRUNED: State.PRUNED}
 
 
 class IdeaFold(Fold):
@@ -101,7 +101,7 @@ class IdeaFold(Fold):
     def _fail(self, record: Record) -> None:
         cause = str(record["cause"])
         final = bool(record["final"])
-        if cause not in NOT_ITS_FAULT:
+        if cause not in UNCOUNTED:
             self.failures += 1
             self.by_cause[cause] = self.by_cause.get(cause, 0) + 1
         self.last_failure = record

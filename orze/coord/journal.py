@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from orze.coord.chain import Chain, Fold
+from orze.coord.known import STATES, Known
 from orze.coord.record import (
     LIMIT,
     Record,
@@ -19,11 +20,12 @@ from orze.coord.record import (
 )
 from orze.core.files import make_dirs
 from orze.core.states import State
-from orze.ideas.model import Priority
+from orze.ideas.members import members_in
+from orze.ideas.model import Priority, is_member
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from orze.core.clock import Clock
@@ -36,7 +38,6 @@ DEFAULT = "default"  # in the place of cards: those that the daemon was started 
 _FANOUT = 1000
 _BATCH = LIMIT // 2  # bytes of items in one record
 _ANSWERS_KEPT = 10_000
-_STATES = {str(state): state for state in State}
 
 
 class Answer(NamedTuple):
@@ -49,47 +50,6 @@ class Answer(NamedTuple):
 
     text: str
     done: bool
-
-
-class Known:
-    """What the journal says of one idea.
-
-    Attributes:
-        sha: revision of the section that was registered last, in hex.
-        slot: the journal record that holds this section.
-        held: why it is held; empty where it is not.
-        withdrawn: an operator took it back before it began.
-        vanished: its section is gone from ideas.md.
-        edited: its section is no longer what its outcome came of.
-        outcome: its terminal state as last seen; None where it has none. A cache of the idea's own chain.
-        priority: the one that an operator asked for, as a number; None where that of its section holds.
-    """
-
-    __slots__ = ("edited", "held", "outcome", "priority", "sha", "slot", "vanished", "withdrawn")
-
-    def __init__(self, sha: str, slot: int) -> None:
-        self.sha = sha
-        self.slot = slot
-        self.held = ""
-        self.withdrawn = False
-        self.vanished = False
-        self.edited = False
-        self.outcome: State | None = None
-        self.priority: int | None = None
-
-    def state(self) -> tuple[Any, ...]:
-        """All of it as plain values, for `resumed`."""
-        rest = (self.priority, self.held, self.withdrawn, self.vanished, self.edited)
-        return self.sha, self.slot, self.outcome and str(self.outcome), *rest
-
-    @classmethod
-    def resumed(cls, row: Sequence[Any]) -> Known:
-        """What `state` told of."""
-        known = cls.__new__(cls)
-        known.sha, known.slot, outcome, known.priority, *flags = row
-        known.held, known.withdrawn, known.vanished, known.edited = flags
-        known.outcome = _STATES[outcome] if outcome else None
-        return known
 
 
 class JournalFold(Fold):
@@ -149,7 +109,10 @@ class JournalFold(Fold):
 
     def assume(self, idea_id: str, outcome: State | None) -> None:
         """Take an outcome from the idea's own chain, before the journal has it or has dropped it."""
-        self.ideas.setdefault(idea_id, Known("", 0)).outcome = outcome
+        known = self.ideas.setdefault(idea_id, Known("", 0))
+        if outcome is None:
+            known.reopen()
+        known.outcome = outcome
 
     def _allocate(self, item: list[str]) -> None:
         uuid, idea_id = item
@@ -162,15 +125,15 @@ class JournalFold(Fold):
             del self.answers[next(iter(self.answers))]
 
     def _register(self, item: list[str]) -> None:
-        idea_id, sha, _section = item
+        idea_id, sha, section = item
         known = self.ideas.get(idea_id)
         if known is None:
             self.ideas[idea_id] = Known(sha, self.records)
         else:
             if known.vanished and known.slot and known.sha != sha:
                 self.displaced[idea_id] = known.slot
-            known.edited = known.outcome is not None and known.sha != sha
-            known.sha, known.slot = sha, self.records
+            known.register(sha, self.records)
+        self.ideas[idea_id].members = members_in(section)
         self.changed[idea_id] = None
 
     def _outcome(self, item: list[object]) -> None:
@@ -178,20 +141,24 @@ class JournalFold(Fold):
         known = self._touch(idea_id)
         facts = facts if isinstance(facts, dict) else {}
         known.outcome = state
+        if is_member(idea_id):
+            known.sha = str(facts.get("sha") or "")
         known.edited = bool(facts.get("sha")) and bool(known.sha) and facts["sha"] != known.sha
         self.outcomes.append((idea_id, state, facts))
 
     def _reopen(self, item: list[str]) -> None:
-        known = self._touch(item[0])
-        known.outcome, known.edited = None, False
+        self._touch(item[0]).reopen()
         self.outcomes.append((item[0], None, {}))
+
+    def _duplicate(self, item: list[str]) -> None:
+        known = self._touch(item[0])
+        known.judged, known.duplicate = item[1:]
 
     def _hold(self, item: list[str]) -> None:
         self._touch(item[0]).held = item[1]
 
     def _release(self, item: list[str]) -> None:
-        known = self._touch(item[0])
-        known.held, known.withdrawn = "", False
+        self._touch(item[0]).release()
 
     def _withdraw(self, item: list[str]) -> None:
         self._touch(item[0]).withdrawn = True
@@ -223,7 +190,7 @@ class JournalFold(Fold):
 
 
 def _is_state(value: object) -> bool:
-    return isinstance(value, str) and value in _STATES
+    return isinstance(value, str) and value in STATES
 
 
 def _are_facts(value: object) -> bool:
@@ -258,6 +225,7 @@ _PARTS = (  # applied in this order
     _Part("alloc", (is_text, is_name), JournalFold._allocate),
     _Part("register", (is_name, is_text, is_text), JournalFold._register),
     _Part("outcomes", (is_name, _is_state, _are_facts), JournalFold._outcome),
+    _Part("duplicate", (is_name, is_text, is_text), JournalFold._duplicate),
     _Part("reopen", (is_name,), JournalFold._reopen),
     _Part("hold", (is_name, is_text), JournalFold._hold),
     _Part("release", (is_name,), JournalFold._release),

@@ -62,9 +62,14 @@ def well_formed(record: Mapping[str, Any]) -> bool:
 
 
 def is_name(value: object) -> bool:
-    """Whether this can be one step of a path: letters, digits, `-` and `_`, at most 200."""
-    plain = isinstance(value, str) and len(value) <= _NAME and value.isascii()
-    return plain and str(value).replace("-", "").replace("_", "").isalnum()
+    """Whether this can be one step of a path: letters, digits, `-` and `_`, at most 200.
+
+    A dot and digits may follow, as in the ids of members.
+    """
+    if not isinstance(value, str) or len(value) > _NAME or not value.isascii():
+        return False
+    head, dot, digits = value.partition(".")
+    return head.replace("-", "").replace("_", "").isalnum() and (digits.isdigit() if dot else True)
 
 
 def is_host(value: object) -> bool:
@@ -86,6 +91,10 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < _LARGEST
 
 
+def _is_seed(value: object) -> bool:
+    return type(value) is int and abs(value) <= 2 * _LARGEST  # that of a configuration, and what is added
+
+
 def _is_number(value: object) -> bool:
     return type(value) in (int, float) and abs(value) < _LARGEST  # type: ignore[arg-type] # NaN is not
 
@@ -103,7 +112,8 @@ _SHAPES: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(("pid", "start", "attempt", "term"), _is_count),
     **dict.fromkeys(("at", "seconds"), _is_number),
     **dict.fromkeys(("host", "boot", "pidns", "machine", "gpu", "section", "sha", "cause", "error"), is_text),
-    **dict.fromkeys(("title", "evaluation_error"), is_text),
+    **dict.fromkeys(("title", "evaluation_error", "config"), is_text),
+    "seed": _is_seed,
     "metrics": _is_object,
     **dict.fromkeys(("post_errors", "cards"), _are_texts),
 }

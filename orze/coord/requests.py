@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 OF_IDEAS = ("stop", "retry", "hold", "release", "withdraw", "restore", "priority")
 OF_HOSTS = ("drain", "undrain", "cards")
 KINDS = OF_IDEAS + OF_HOSTS
+DUPLICATE = "duplicate"  # what hosts tell the leader in the same way; nobody is answered
 _SUFFIX = ".json"
 _LIMIT = 64 << 10
 _BY = 100  # letters of who asks that are kept
@@ -28,7 +29,8 @@ class Request:
 
     Attributes:
         target: the id of an idea for the kinds OF_IDEAS, the name of a host for those OF_HOSTS.
-        value: the priority or the cards that are asked for; empty for other kinds.
+        value: the priority or the cards that are asked for; for DUPLICATE the idea that came first, and the
+            revision that is its duplicate; empty for other kinds.
         by: who asks; may be empty.
         problem: why it cannot be understood; empty for a good one.
     """
@@ -47,7 +49,15 @@ class Request:
 
 
 def submit(
-    files: Files, directory: str, clock: Clock, *, kind: str, target: str, value: str = "", by: str
+    files: Files,
+    directory: str,
+    clock: Clock,
+    *,
+    kind: str,
+    target: str,
+    value: str = "",
+    by: str = "",
+    name: str = "",
 ) -> str:
     """Leave a request for whoever leads, who also judges whether it can be understood.
 
@@ -56,18 +66,19 @@ def submit(
         target: the idea or host that it is about.
         value: what `priority` and `cards` ask for.
         by: who asks, shown in the answer.
+        name: the uuid; one that waits already is left as it is.
 
     Returns:
-        The uuid under which the journal will answer. It begins with the time, so that what is asked at one
-        terminal is done in its order.
+        The uuid under which the journal will answer. Otherwise than with `name` it begins with the time, so
+        that what is asked at one terminal is done in its order.
 
     Raises:
         OSError: the share failed before the request was seen there.
     """
     at = clock.wall()
-    uuid = f"{max(0, int(at * _MICRO)):016d}-{nonce()}"
+    uuid = name or f"{max(0, int(at * _MICRO)):016d}-{nonce()}"
     make_dirs(files, directory)
-    scratch = f"{directory}/.tmp-{uuid}"
+    scratch = f"{directory}/.tmp-{nonce()}"
     body = {"kind": kind, _subject(kind): target, **({"value": value} if value else {}), "by": by, "at": at}
     files.write_new(scratch, encode(body))
     try:
@@ -114,7 +125,7 @@ def _understand(uuid: str, data: bytes) -> Request:
     except ValueError as error:
         return Request(uuid, "", "", problem=f"the request is {error}")
     kind = str(body.get("kind"))
-    if kind not in KINDS:
+    if kind not in (*KINDS, DUPLICATE):
         problem = f"{_brief(kind)} is no request; known are {', '.join(KINDS)}"
         return Request(uuid, "", "", problem=problem)
     target, value = str(body.get(_subject(kind), "")), str(body.get("value", "")).strip()
@@ -133,6 +144,8 @@ def _fault_of(kind: str, target: str, value: str) -> str:
     if kind == "priority" and value not in (*PRIORITIES, SECTION):
         known = f"{', '.join(PRIORITIES)}, or {SECTION} for that of its section"
         return f"{_brief(value)} is no priority; known are {known}"
+    if kind == DUPLICATE and [is_name(word) for word in value.split(" ")] != [True, True]:
+        return f"{_brief(value)} names no idea and revision"
     if kind == "cards" and not (value and value.isprintable() and len(value) <= _CARDS):
         return f"{_brief(value)} names no cards; write them as for --gpus, or {DEFAULT}"
     return ""

@@ -28,9 +28,13 @@ class Machine:
         self.machine_id = machine_id
         self.tag = f"{zlib.crc32(f'{boot} {pidns}'.encode()):08x}"[-_TAG:]
 
-    def new_token(self) -> str:
-        """A token that nobody has used or will use; it begins with the tag."""
-        return self.tag + os.urandom(8).hex()
+    def new_token(self, mark: str = "") -> str:
+        """A token that nobody has used or will use; it begins with the tag.
+
+        Args:
+            mark: what it ends with; in the name of a heartbeat it tells every host what runs there.
+        """
+        return self.tag + os.urandom(8).hex() + mark
 
     def may_own(self, token: str) -> bool:
         """Whether a token may be of this machine; only the record of its claim proves it."""

@@ -35,6 +35,10 @@ class IdeaPaths:
         """A file that tells the keeper of one attempt to stop it; beside the records that it lists."""
         return f"{self.chain}/stop-{token}"
 
+    def prune_request(self, token: str) -> str:
+        """A file that tells the keeper of one attempt that its training is hopeless, and why."""
+        return f"{self.chain}/prune-{token}"
+
 
 class FarmPaths:
     """The names inside the results directory of a farm."""
@@ -103,6 +107,20 @@ class FarmPaths:
     def mirror(self, name: str) -> str:
         """How far an experiment tracker was told of what ended."""
         return f"{self.home}/mirrors/{name}.json"
+
+    @property
+    def research(self) -> str:
+        """What research keeps."""
+        return f"{self.home}/research"
+
+    @property
+    def research_chain(self) -> str:
+        """The chain of its rounds."""
+        return f"{self.research}/chain"
+
+    def research_file(self, name: str) -> str:
+        """A file beside that chain: ledger.jsonl, round.log, trials.json."""
+        return f"{self.research}/{name}"
 
     @property
     def out(self) -> str:

@@ -49,9 +49,12 @@ class Cause(StrEnum):
     METRICS_BAD_STATUS = "metrics_bad_status"
     METRICS_NOT_FINITE = "metrics_not_finite"
     STOPPED = "stopped"
+    PRUNED = "pruned"
     PREEMPTED = "preempted"
     HOST_LOST = "host_lost"
 
 
 # These say nothing about the experiment: they are requeued without limit and never counted.
 NOT_ITS_FAULT = frozenset({Cause.PREEMPTED, Cause.HOST_LOST})
+# And these are no failures: early stopping is a judgement of the farm's, and is final.
+UNCOUNTED = NOT_ITS_FAULT | {Cause.PRUNED}

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orze.coord.idea_chain import RETRY, SETTLED, IdeaFold
 from orze.coord.journal import DEFAULT, PRIORITIES, SECTION, Answer, Journal
 from orze.coord.record import new_record
-from orze.coord.requests import OF_HOSTS, Request
+from orze.coord.requests import DUPLICATE, OF_HOSTS, Request
 from orze.core.states import RUNNING, TERMINAL, State
 from orze.farm.attempts import Attempts
+from orze.farm.board import Board
 from orze.farm.context import Context
 from orze.farm.hosts import Hosts
 from orze.farm.queue import Entry, Queue
 from orze.ideas.inbox import enqueue, inbox_of
 from orze.ideas.merge import MergeBlocked, append_sections
+from orze.report.earlier import same_as
 
 if TYPE_CHECKING:
     from orze.coord.record import Record
@@ -26,6 +30,7 @@ _LOG = logging.getLogger("orze")
 
 Parts = dict[str, list[Any]]
 
+_OVERRIDE = "release it, or write **Rerun**: yes, to run it all the same"
 _NAMED = 10  # hosts in one answer
 _PENDING = (State.QUEUED, *RUNNING)  # where a retry leads
 
@@ -34,13 +39,21 @@ class Applier:
     """Applies requests; each answer tells what was done, or why nothing was."""
 
     def __init__(
-        self, context: Context, *, journal: Journal, queue: Queue, attempts: Attempts, hosts: Hosts
+        self,
+        context: Context,
+        *,
+        journal: Journal,
+        queue: Queue,
+        attempts: Attempts,
+        hosts: Hosts,
+        board: Board,
     ) -> None:
         self._context = context
         self._journal = journal
         self._queue = queue
         self._attempts = attempts
         self._hosts = hosts
+        self._board = board
 
     def apply(self, request: Request, parts: Parts) -> bool:
         """Do what is asked, once: a request that the journal has answered is only to be removed.
@@ -54,6 +67,9 @@ class Applier:
         Raises:
             OSError: the share did not answer; the request stays.
         """
+        if request.kind == DUPLICATE and not request.problem:
+            self._hold_duplicate(request, parts)
+            return True
         if request.uuid in self._journal.fold.answers:
             return True
         answer = Answer(request.problem, False) if request.problem else self._do(request, parts)
@@ -63,21 +79,44 @@ class Applier:
         parts.setdefault("answers", []).append([request.uuid, *answer])
         return True
 
+    def _hold_duplicate(self, request: Request, parts: Parts) -> None:
+        """Hold it, where this host sees the same as the one that found it; else that one tells it again."""
+        entry = self._queue.get(request.target)
+        first, sha = request.value.split(" ")
+        if entry is None or entry.state is not State.QUEUED or entry.idea is None or entry.idea.sha != sha:
+            return
+        found = same_as(self._board.leaderboard, first)
+        if found and not (entry.known and entry.known.judged == sha):
+            _LOG.info("%s is held: %s", request.target, found)
+            parts.setdefault("duplicate", []).append([request.target, sha, f"{found}; {_OVERRIDE}"])
+
     def _do(self, request: Request, parts: Parts) -> Answer | None:
         if request.kind in OF_HOSTS:
             return self._of_host(request, parts)
         entry = self._queue.get(request.target)
-        if entry is None or entry.state is None:
+        if entry and entry.members and request.kind != "restore":
+            return self._of_group(request, parts)
+        if entry is None or (entry.state is None and request.kind != "restore"):
             return Answer(f"{request.target} is not known", False)
-        return self._of_idea(request, entry, parts)
+        return self._of_idea(request, request.target, entry, parts)
 
-    def _of_idea(self, request: Request, entry: Entry, parts: Parts) -> Answer | None:
-        idea_id = request.target
+    def _of_group(self, request: Request, parts: Parts) -> Answer | None:
+        """Ask it of every member, and of the group itself where it has a state of its own."""
+        group = request.target
+        asked = [group, *self._queue.members_of(group)]
+        there = {one: entry for one in asked if (entry := self._queue.get(one)) and entry.state}
+        answers = [self._of_idea(request, one, entry, parts) for one, entry in there.items()]
+        told = {one: answer for one, answer in zip(there, answers, strict=True) if answer}
+        if len(told) < len(there):
+            return None  # one of them has to wait: what was done is found done
+        return _summary(group, told)
+
+    def _of_idea(self, request: Request, idea_id: str, entry: Entry, parts: Parts) -> Answer | None:
         match request.kind:
             case "stop":
                 return self._stop(idea_id, entry)
             case "retry":
-                return self._retry(request, entry, parts)
+                return self._retry(request, idea_id, entry, parts)
             case "hold":
                 return _hold(idea_id, entry, parts, f"held{_by(request)}")
             case "release":
@@ -144,8 +183,7 @@ class Applier:
                 self._attempts.tell(attempt, signal.SIGUSR1)
         return Answer(f"{idea_id} is being stopped", True)
 
-    def _retry(self, request: Request, entry: Entry, parts: Parts) -> Answer:
-        idea_id = request.target
+    def _retry(self, request: Request, idea_id: str, entry: Entry, parts: Parts) -> Answer:
         if entry.state not in TERMINAL:
             return Answer(f"{idea_id} has not ended, it is {entry.state}", entry.state in _PENDING)
         if entry.state is State.WITHDRAWN:
@@ -198,6 +236,14 @@ class Applier:
         return Answer(f"{idea_id} is back in ideas.md", True)
 
 
+def _summary(group: str, told: Mapping[str, Answer]) -> Answer:
+    """One answer for all members of a group: how many it holds for, by what each of them was told."""
+    counts = Counter(answer.text.replace(f"{idea_id} ", "", 1) for idea_id, answer in told.items())
+    shown = "; ".join(f"{count} of {len(told)}: {text}" for text, count in counts.most_common(_NAMED))
+    done = any(answer.done for answer in told.values())
+    return Answer(f"{group}, {shown}" if told else f"{group} has no members now", done)
+
+
 def _hold(idea_id: str, entry: Entry, parts: Parts, reason: str) -> Answer:
     if late := _too_late(idea_id, entry):
         return late
@@ -208,7 +254,8 @@ def _hold(idea_id: str, entry: Entry, parts: Parts, reason: str) -> Answer:
 
 
 def _release(idea_id: str, entry: Entry, parts: Parts) -> Answer:
-    if entry.known and (entry.known.held or entry.known.withdrawn):
+    known = entry.known
+    if known and (known.held or known.duplicate or known.withdrawn):
         parts.setdefault("release", []).append(idea_id)
         return Answer(f"{idea_id} is released", True)
     if entry.state is State.HELD:

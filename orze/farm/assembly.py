@@ -14,7 +14,9 @@ from orze.farm.attempts import Attempt, Attempts
 from orze.farm.board import Board
 from orze.farm.cards import Cards
 from orze.farm.cleanup import Cleanup
+from orze.farm.confirming import Confirming
 from orze.farm.context import Context
+from orze.farm.duplicates import Duplicates
 from orze.farm.environment import Environment
 from orze.farm.events import Events
 from orze.farm.hosts import Hosts
@@ -24,8 +26,10 @@ from orze.farm.mirroring import Mirroring
 from orze.farm.notifying import Notifying
 from orze.farm.orders import Orders
 from orze.farm.problems import Problems
+from orze.farm.pruning import Pruning
 from orze.farm.queue import Queue
 from orze.farm.reap import Reaper
+from orze.farm.researching import Researching
 from orze.farm.settling import Settler
 from orze.farm.starter import Refusal, Starter
 from orze.farm.steward import Steward
@@ -70,24 +74,10 @@ class Assembly:
         self.hosts = Hosts(context)
         self.attempts = Attempts(context)
         self.board = Board(context, queue=self.queue, attempts=self.attempts, intake=self.intake)
-        self.notifying = Notifying(
-            context,
-            leadership=self.leadership,
-            hosts=self.hosts,
-            attempts=self.attempts,
-            queue=self.queue,
-            board=self.board,
-        )
-        self.succession = Succession(
-            context,
-            leadership=self.leadership,
-            hosts=self.hosts,
-            attempts=self.attempts,
-            lost=self.notifying.lost,
-        )
+        self._make_tellers(context)
         self.reaper = Reaper(context)
         self._make_steward(context)
-        self.mirroring = Mirroring(context, leadership=self.leadership, problems=self.problems)
+        self._make_judges(context)
         self.telemetry = Telemetry(
             paths.results,
             context.machine.host,
@@ -99,10 +89,46 @@ class Assembly:
             context, queue=self.queue, best=self.board.best_id, python=self.launcher.python
         )
 
+    def _make_tellers(self, context: Context) -> None:
+        """Who has ideas proposed, who tells people and trackers, and who sees that a host is lost."""
+        self.researching = Researching(
+            context,
+            leadership=self.leadership,
+            journal=self.journal,
+            queue=self.queue,
+            intake=self.intake,
+            board=self.board,
+            hosts=self.hosts,
+            attempts=self.attempts,
+            problems=self.problems,
+        )
+        self.notifying = Notifying(
+            context,
+            leadership=self.leadership,
+            hosts=self.hosts,
+            attempts=self.attempts,
+            queue=self.queue,
+            board=self.board,
+            researching=self.researching,
+        )
+        self.succession = Succession(
+            context,
+            leadership=self.leadership,
+            hosts=self.hosts,
+            attempts=self.attempts,
+            lost=self.notifying.lost,
+        )
+        self.mirroring = Mirroring(context, leadership=self.leadership, problems=self.problems)
+
     def _make_steward(self, context: Context) -> None:
         """Who brings what was asked for and what became of attempts into the journal."""
         applier = Applier(
-            context, journal=self.journal, queue=self.queue, attempts=self.attempts, hosts=self.hosts
+            context,
+            journal=self.journal,
+            queue=self.queue,
+            attempts=self.attempts,
+            hosts=self.hosts,
+            board=self.board,
         )
         self.steward = Steward(
             context,
@@ -120,6 +146,18 @@ class Assembly:
             steward=self.steward,
         )
 
+    def _make_judges(self, context: Context) -> None:
+        """Who says what runs again, what need not run, and what need not run on."""
+        self.confirming = Confirming(
+            context, journal=self.journal, queue=self.queue, board=self.board, problems=self.problems
+        )
+        self.duplicates = Duplicates(
+            context, queue=self.queue, attempts=self.attempts, board=self.board, steward=self.steward
+        )
+        self.pruning = Pruning(
+            context, attempts=self.attempts, queue=self.queue, board=self.board, problems=self.problems
+        )
+
     def starter(self, *, started: Callable[[Attempt], None], refused: Callable[[Refusal], None]) -> Starter:
         """The member that starts attempts; only a daemon that runs ideas has one."""
         context = self.context
@@ -130,6 +168,7 @@ class Assembly:
             queue=self.queue,
             intake=self.intake,
             attempts=self.attempts,
+            duplicates=self.duplicates,
             events=self.events,
             facts=self.environment.facts,
             started=started,

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 
 from orze.attempt.metrics import last_progress
 from orze.attempt.spec import PROGRESS
@@ -83,7 +84,7 @@ class Attempts:
         self._known: dict[str, Attempt] = {}
         self._daemons: set[str] = set()
         self._orphans: dict[str, str] = {}
-        self._own: set[str] = set()
+        self._own: dict[str, str] = {}
         self.dead: list[Dead] = []
 
     def __iter__(self) -> Iterator[Attempt]:
@@ -103,19 +104,30 @@ class Attempts:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(attempt.pidfd, number)
 
-    def preparing(self, token: str) -> None:
+    def preparing(self, token: str, idea_id: str) -> None:
         """This daemon has a keeper at work under this token: it is not to be judged by its heartbeat."""
-        self._own.add(token)
+        self._own[token] = idea_id
 
     def dropped(self, token: str) -> None:
         """That keeper has no attempt after all."""
-        self._own.discard(token)
+        self._own.pop(token, None)
+
+    def twin(self, mark: str, but: str) -> str:
+        """Another idea that is being prepared or runs anywhere under a token with this mark, as far as known.
+
+        Args:
+            mark: that of `Machine.new_token`.
+            but: the idea that asks.
+        """
+        own = (idea_id for token, idea_id in self._own.items() if token.endswith(mark))
+        known = (attempt.idea_id for token, attempt in self._known.items() if token.endswith(mark))
+        return next((idea_id for idea_id in chain(own, known) if idea_id != but), "")
 
     def began(self, idea_id: str, fold: IdeaFold) -> Attempt:
         """A claim of this machine stands: follow its keeper until it ends."""
         attempt = self._describe(idea_id, fold)
         self._open(attempt)
-        self._own.discard(attempt.token)
+        self._own.pop(attempt.token, None)
         self._known[attempt.token] = attempt
         return attempt
 
@@ -158,19 +170,25 @@ class Attempts:
 
     def last_metrics(self, attempt: Attempt) -> str:
         """The last line of its progress, as people read it."""
-        idea = self._context.paths.idea(attempt.idea_id)
-        fenced = self._context.settings.doors
-        last = last_progress(
-            f"{idea.attempts}/{attempt.directory}/{PROGRESS}" if fenced else idea.projection(PROGRESS)
-        )
+        last = last_progress(self.progress_file(attempt.idea_id, attempt.directory))
         shown = [
             f"{name}={value:.4g}" for name, value in (last or {}).items() if isinstance(value, int | float)
         ]
         return " ".join(shown[:_SHOWN])
 
+    def progress_file(self, idea_id: str, directory: str) -> str:
+        """Where an attempt appends its progress.
+
+        Args:
+            directory: the attempt's, below those of its idea.
+        """
+        idea = self._context.paths.idea(idea_id)
+        fenced = self._context.settings.doors
+        return f"{idea.attempts}/{directory}/{PROGRESS}" if fenced else idea.projection(PROGRESS)
+
     def forget(self, token: str) -> None:
         """An attempt has been settled, or reaped."""
-        self._own.discard(token)
+        self._own.pop(token, None)
         self._orphans.pop(token, None)
         attempt = self._known.pop(token, None)
         if attempt and attempt.pidfd >= 0:

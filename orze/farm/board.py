@@ -13,12 +13,15 @@ from typing import Any
 from orze.core.files import make_dirs
 from orze.core.states import SUCCEEDED, State
 from orze.farm.attempts import Attempts
+from orze.farm.baseline import Baseline
 from orze.farm.context import Context
 from orze.farm.intake import Intake
 from orze.farm.outcomes import Facts
 from orze.farm.queue import Queue
 from orze.report.columns import read_cells
+from orze.report.groups import groups
 from orze.report.leaderboard import Leaderboard
+from orze.report.merit import Merit
 from orze.report.model import Column, HostRow, Problem, Ranked, Result, Running, Snapshot, Waiting
 from orze.report.plots import plot_input
 from orze.report.primary import has_merit
@@ -27,6 +30,7 @@ from orze.report.status import status_json
 
 REPORT, STATUS, METRICS, PICTURE = "report.md", "status.json", "metrics.prom", "progress.svg"
 _SHOWN = 50  # lines of each list
+_GROUPS = 20
 _RECENT = 10  # results in the order in which they came
 _LIVE = 200  # attempts whose last line of progress is read for one report
 _DEFAULT_COLUMNS = 4
@@ -38,6 +42,7 @@ class Board:
 
     Attributes:
         finished: how often the journal told that an idea ended, by state and cause of failure.
+        baseline: the base configuration, whose repeats tell how far runs lie apart.
     """
 
     def __init__(self, context: Context, *, queue: Queue, attempts: Attempts, intake: Intake) -> None:
@@ -51,7 +56,8 @@ class Board:
             Column(column.key, column.label or "", column.fmt or "", column.source or "")
             for column in report.columns
         ]
-        self.leaderboard = Leaderboard(report.primary_metric, report.sort)
+        self.leaderboard = Leaderboard(report.primary_metric, report.sort, confirm=report.confirm)
+        self.baseline = Baseline(context.settings.base_config)
         self.finished: Counter[tuple[str, str]] = Counter()
         self._recorded = 0
         self._plotted = -1
@@ -87,6 +93,11 @@ class Board:
         best = self.leaderboard.best()
         return best.result.idea_id if best else ""
 
+    def merit(self) -> Merit:
+        """Which configuration is the best, as far as that can be said."""
+        self.leaderboard.baseline = self.baseline.key
+        return self.leaderboard.merit()
+
     def drop(self, idea_id: str) -> None:
         """An outcome holds no more."""
         self.leaderboard.discard(idea_id)
@@ -102,7 +113,7 @@ class Board:
         notices: Sequence[str],
     ) -> Snapshot:
         """Everything that the report tells, as of now."""
-        board = self.leaderboard
+        board, merit = self.leaderboard, self.merit()
         columns = self._columns or self._default_columns()
         name = self._context.settings.ideas_file.name
         return Snapshot(
@@ -113,10 +124,13 @@ class Board:
             primary=board.primary,
             counts=dict(self._queue.counts),
             top=[self._with_cells(ranked, columns) for ranked in board.top(_SHOWN)],
+            merit=merit,
+            groups=groups(board, _GROUPS, self._queue.members),
             running=self._running(),
             recent=self._recent(),
             failed=board.recent(State.FAILED, _SHOWN),
             skipped=self._skipped(),
+            pruned=board.recent(State.PRUNED, _SHOWN),
             held=self._waiting(State.HELD, name),
             quarantined=[
                 Waiting(bad.id or "", "", bad.reason, f"{name}:{bad.line}")
@@ -197,9 +211,11 @@ class Board:
         home = self._context.paths.idea(ranked.result.idea_id).home
         cells = read_cells(columns, ranked.result.metrics, home)
         entry = self._queue.get(ranked.result.idea_id)
-        edited = bool(entry and entry.known and entry.known.edited)
+        edited = entry is not None and entry.edited
         title = f"{ranked.result.title} (edited since it ran)" if edited else ranked.result.title
-        return replace(ranked, result=replace(ranked.result, title=title), cells=cells)
+        repeated = ranked.rank is not None and self.leaderboard.is_repeated(ranked.result.idea_id)
+        config = self.leaderboard.config(ranked.result.idea_id) if repeated else None
+        return replace(ranked, result=replace(ranked.result, title=title), cells=cells, config=config)
 
     def _default_columns(self) -> list[Column]:
         """The numbers that the best result has, besides the one that ranks."""
@@ -216,7 +232,7 @@ class Board:
 
     def _recent(self) -> list[Result]:
         """The latest that ran to an end, good or bad."""
-        ended = (*SUCCEEDED, State.FAILED, State.STOPPED)
+        ended = (*SUCCEEDED, State.FAILED, State.STOPPED, State.PRUNED)
         found = [result for state in ended for result in self.leaderboard.recent(state, _RECENT)]
         return sorted(found, key=lambda result: result.order, reverse=True)[:_RECENT]
 
@@ -298,4 +314,6 @@ def result_of(idea_id: str, state: State, facts: Facts, order: int) -> Result:
         seconds=float(facts.get("seconds", 0.0)),
         metrics=metrics if isinstance(metrics, dict) and state in SUCCEEDED else {},
         order=order,
+        config=str(facts.get("config") or ""),
+        seed=int(facts.get("seed") or 0),
     )

@@ -213,8 +213,9 @@ class Daemon:
 
     def _offer_again(self) -> None:
         now = self._clock.steady()
-        for idea_id in [idea_id for idea_id, at in self._offers.items() if at <= now]:
-            del self._offers[idea_id]
+        due = [idea_id for idea_id, at in self._offers.items() if at <= now]
+        for idea_id in (*due, *self.members.duplicates.freed()):
+            self._offers.pop(idea_id, None)
             self.members.queue.offer_again(idea_id)
         self._wake_at = min([self._wake_at, *self._offers.values()])
 
@@ -346,6 +347,12 @@ class Daemon:
                 self._wake_at = 0.0 if m.cleanup.step() else self._wake_at
             with m.problems.guard("mirroring"):
                 self._wake_at = min(self._wake_at, m.mirroring.step())
+            with m.problems.guard("research"):
+                self._wake_at = min(self._wake_at, m.researching.step())
+            with m.problems.guard("stopping early what is hopeless"):
+                self._wake_at = min(self._wake_at, m.pruning.step())
+            with m.problems.guard("confirming results"):
+                m.confirming.step()
             with m.problems.guard("telling people"):
                 m.notifying.step(swept=self._swept[1] > 0.0)
                 self._wake_at = min(self._wake_at, m.notifying.due())

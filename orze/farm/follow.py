@@ -118,7 +118,8 @@ class Follower:
         if token in self.started:
             self.started.discard(token)
             self.succeeded += fold.state in SUCCEEDED
-            self.failed += (fold.last_failure or {}).get("token") == token
+            failed = (fold.last_failure or {}).get("token") == token
+            self.failed += failed and fold.state is not State.PRUNED
         return True
 
     def reap(self, dead: Dead) -> bool:

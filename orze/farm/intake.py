@@ -10,9 +10,10 @@ from typing import Any
 
 from orze.farm.context import Context
 from orze.farm.queue import Queue
-from orze.ideas.model import Idea
+from orze.ideas.members import Group, section_of_member
+from orze.ideas.model import Idea, group_of, is_member, member_ids
 from orze.ideas.parse import IdeaError, parse
-from orze.ideas.scan import Section
+from orze.ideas.scan import Section, revision
 from orze.ideas.source import IdeasSource, Quarantine, StaleSection
 
 _LOG = logging.getLogger("orze")
@@ -83,11 +84,19 @@ class Intake:
         until = self._context.clock.steady() + _BUDGET
         while self._pending and self._context.clock.steady() < until:
             chunk = [self._pending.popleft() for _ in range(min(_CHUNK, len(self._pending)))]
-            for section, text in self._source.texts(chunk):
-                if text is not None:  # else it changed under the reading: its next version is on its way
-                    self._take(section, text)
+            left = self._read_chunk(chunk, until)
+            self._pending.extendleft(reversed(left))
         self._log_bad()
         return True
+
+    def _read_chunk(self, chunk: list[Section], until: float) -> list[Section]:
+        """Take sections in; returns those that are left when a group, with all its members, took long."""
+        for number, (section, text) in enumerate(self._source.texts(chunk), 1):
+            if text is None:
+                continue  # it changed under the reading: its next version is on its way
+            if self._take(section, text) and self._context.clock.steady() >= until:
+                return chunk[number:]
+        return []
 
     @property
     def is_whole(self) -> bool:
@@ -123,9 +132,13 @@ class Intake:
     def section(self, idea: Idea) -> str | None:
         """The text of an idea as the file has it; None where it changed a moment ago."""
         try:
-            return self._source.read(idea.id)
-        except (StaleSection, OSError, KeyError):
+            text = self._source.read(group_of(idea.id))
+            if not is_member(idea.id):
+                return text
+            text = section_of_member(text, idea.id, path=self._name)
+        except (StaleSection, IdeaError, OSError, KeyError):
             return None
+        return text if revision(text.encode()).hex() == idea.sha else None
 
     def changes(self) -> dict[str, list[list[str] | str]]:
         """Parts for the journal: what this host, as leader, has to register, and what vanished or came back.
@@ -144,6 +157,8 @@ class Intake:
         """The changed ones of which the journal may not know yet; after `recheck` that is a look at all."""
         look, present = self._queue.get, self._present.get
         for idea_id in self._changed:
+            if is_member(idea_id):
+                continue  # what is registered is the section of its group
             entry = look(idea_id)
             known = entry.known if entry else None
             if known is None or known.vanished or known.sha != present(idea_id):
@@ -157,7 +172,8 @@ class Intake:
         if sha is None:
             if not self._complete or self._pending:
                 return False  # what has not been read yet has not vanished
-            if known and not known.vanished and not known.outcome and not (entry and entry.bad):
+            over = known and (known.outcome or self._queue.has_ended(idea_id))
+            if known and not known.vanished and not over and not (entry and entry.bad):
                 parts["vanish"].append(idea_id)
             return True
         if known is None or known.sha != sha:
@@ -174,22 +190,37 @@ class Intake:
         self._changed |= dict.fromkeys(self._queue.ids())
         self._changed |= dict.fromkeys(self._present)
 
-    def _take(self, section: Section, text: str) -> None:
+    def _take(self, section: Section, text: str) -> int:
+        """Take a section in; returns how many members it makes."""
+        most = self._context.settings.max_members
         try:
-            idea = parse(text, path=self._name, line=section.line, section=section)
+            idea = parse(text, path=self._name, line=section.line, section=section, max_members=most)
+            members = Group(text, idea, path=self._name).members() if idea.members else ()
         except IdeaError as error:
-            self._present.pop(section.id, None)
             self._quarantine(section.id, error.line, error.reason)
-            return
-        self._accept(idea)
+            return 0
+        self._accept(idea, members)
+        return idea.members
 
-    def _accept(self, idea: Idea) -> None:
+    def _accept(self, idea: Idea, members: Iterable[Idea]) -> None:
+        self._drop_members(idea.id, above=idea.members)
         self._bad.pop(idea.id, None)
-        self._present[idea.id] = idea.sha
         self._changed[idea.id] = None
-        self._queue.set_idea(idea.id, idea)
+        for one in (idea, *members):
+            self._present[one.id] = one.sha
+            self._queue.set_idea(one.id, one)
+
+    def _drop_members(self, idea_id: str, *, above: int) -> None:
+        """A group makes no members above this number any more; those that have begun stay what they are."""
+        entry = self._queue.get(idea_id)
+        for member in member_ids(idea_id, entry.idea.members)[above:] if entry and entry.idea else ():
+            self._present.pop(member, None)
+            self._queue.set_idea(member, None)
+            self._queue.forget(member)
 
     def _quarantine(self, idea_id: str, line: int, reason: str) -> None:
+        self._drop_members(idea_id, above=0)
+        self._present.pop(idea_id, None)
         self._bad[idea_id] = Quarantine(idea_id, self._name, line, reason)
         self._queue.set_bad(idea_id, f"{self._name}:{line}: {reason}")
 
@@ -208,11 +239,13 @@ class Intake:
         for idea_id in gone:
             self._remove(idea_id)
         for idea_id, bad in refused.items():
+            self._drop_members(idea_id, above=0)
             self._bad.pop(idea_id, None)
             self._present.pop(idea_id, None)
             self._queue.set_bad(idea_id, f"{self._name}:{bad.line}: {bad.reason}")
 
     def _remove(self, idea_id: str) -> None:
+        self._drop_members(idea_id, above=0)
         self._bad.pop(idea_id, None)
         self._present.pop(idea_id, None)
         self._changed[idea_id] = None

@@ -18,6 +18,7 @@ from orze.coord.idea_chain import IdeaFold
 from orze.core.errors import ConfigError, OrzeError
 from orze.core.paths import attempt_name
 from orze.gpu.slots import Slot, environment
+from orze.ideas.canonical import add_seed, config_key, seed_of
 from orze.ideas.model import Idea, IdeaError
 from orze.ideas.parse import deep_merge, load_config
 from orze.ideas.values import MAX_BYTES, load_values
@@ -91,11 +92,14 @@ class Merged:
 
     Attributes:
         text: idea.yaml.
-        seed: what ORZE_SEED is: `training.seed` or `seed` of the configuration, else 0.
+        seed: what ORZE_SEED is: `training.seed` or `seed` of the configuration, else 0, and what the idea's
+            Seed adds.
+        key: the configuration without its seed, as `orze.ideas.canonical.config_key` names it.
     """
 
     text: str
     seed: int
+    key: str
 
 
 class Launcher:
@@ -145,8 +149,10 @@ class Launcher:
         """
         own = load_config(start.section, path=self._settings.ideas_file.name, line=start.idea.line)
         merged = deep_merge(self._read_base()[2], own)
+        seed = seed_of(merged) + start.idea.seed
+        merged = dict(add_seed(merged, start.idea.seed))
         text = yaml.dump(merged, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
-        return Merged(str(text), _seed(merged))
+        return Merged(str(text), seed, config_key(merged))
 
     def train(self, start: Start) -> Command:
         """The training command, with the places of the attempt's own files still to be filled in."""
@@ -292,15 +298,6 @@ def _load_base(path: str) -> tuple[str, dict[str, Any]]:
         raise BadBase(f"{path}: {error.strerror}; every idea starts from this configuration") from None
     except IdeaError as error:
         raise BadBase(str(error)) from None
-
-
-def _seed(merged: Mapping[str, Any]) -> int:
-    training = merged.get("training")
-    for block in (training, merged):
-        seed = block.get("seed") if isinstance(block, dict) else None
-        if isinstance(seed, int) and not isinstance(seed, bool):
-            return seed
-    return 0
 
 
 def trained_of(fold: IdeaFold) -> Trained | None:

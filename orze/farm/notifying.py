@@ -14,10 +14,11 @@ from orze.farm.board import Board, disk_free
 from orze.farm.context import Context
 from orze.farm.hosts import Hosts
 from orze.farm.queue import Queue
+from orze.farm.researching import Researching
 from orze.notify.delivery import Delivery
 from orze.notify.ledger import Ledger, LedgerFile
 from orze.notify.news import Best, Event, Now, Told, begin, host_lost, lost_hosts, news
-from orze.report.model import Ranked
+from orze.report.model import Result
 
 _GB = 1e9
 _NOTHING = Told(outcomes=0, best=None, empty=True, disk_low=False)
@@ -37,6 +38,7 @@ class Notifying:
         attempts: Attempts,
         queue: Queue,
         board: Board,
+        researching: Researching,
     ) -> None:
         settings = context.settings.notifications
         self._context = context
@@ -45,6 +47,7 @@ class Notifying:
         self._attempts = attempts
         self._queue = queue
         self._board = board
+        self._researching = researching
         self._kinds = frozenset(settings.on or News)
         self._file = LedgerFile(context.files, context.paths.notify)
         farm = context.settings.project_dir.name or "orze"
@@ -175,24 +178,44 @@ class Notifying:
         fresh = max(0, board.recorded - outcomes)
         failed = [one for state in (State.FAILED, State.SKIPPED) for one in results.recent(state, fresh)]
         limit = self._context.settings.min_disk_gb
-        ranked = results.best()
+        best, latest, sure = self._best()
         return Now(
             outcomes=board.recorded,
-            best=self._best(ranked),
-            best_result=ranked.result if ranked else None,
+            best=best,
+            best_result=latest,
+            sure=sure,
             failed=sorted(failed, key=lambda result: result.order),
             queued=self._queue.depth,
             running=sum(self._queue.counts[state] for state in RUNNING),
             disk_gb=disk_free(self._context.paths.results) / _GB if limit else 0.0,
             min_disk_gb=limit,
+            research_dead=self._researching.dead,
         )
 
-    def _best(self, ranked: Ranked | None) -> Best | None:
+    def _best(self) -> tuple[Best | None, Result | None, str]:
+        """What people are told is the best, its latest result, and how sure that is.
+
+        Where a best has to be confirmed, that is what the report calls the best; else the best single result.
+        """
+        results, merit = self._board.leaderboard, self._board.merit()
+        if self._context.settings.report.confirm:
+            config = merit.old if merit.verdict == "one run" else merit.best
+            if config is None:
+                return None, None, ""
+            return self._as_best(config.name, config.mean), results.get(config.ids[-1]), merit.sentence
+        ranked = results.best()
+        if ranked is None:
+            return None, None, ""
+        idea_id = ranked.result.idea_id
+        called = merit.verdict == "best" and merit.best and idea_id in merit.best.ids
+        sure = merit.sentence if called else "best so far, one run"
+        return self._as_best(idea_id, ranked.value), ranked.result, sure
+
+    def _as_best(self, idea_id: str, value: float | None) -> Best | None:
         primary = self._board.leaderboard.primary
-        if ranked is None or ranked.value is None or primary is None:
+        if value is None or primary is None:
             return None
-        idea_id, ascending = ranked.result.idea_id, primary.ascending
-        return Best(idea_id=idea_id, metric=primary.name, value=ranked.value, ascending=ascending)
+        return Best(idea_id=idea_id, metric=primary.name, value=value, ascending=primary.ascending)
 
     def _losses(self, tokens: set[str], names: Iterable[str]) -> Iterator[Event]:
         """That the hosts with these names are lost, but for those on which another daemon lives."""

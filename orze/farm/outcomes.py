@@ -31,6 +31,8 @@ def outcome_of(fold: IdeaFold) -> tuple[State, Facts] | None:
         "seconds": end.get("seconds", 0.0),
         "dir": str(end.get("directory", "")),
         "sha": str(claim.get("sha", "")),
+        "config": str(claim.get("config", "")),
+        "seed": claim.get("seed", 0),
     }
     if end["kind"] == DONE:
         metrics = end.get("metrics")

@@ -98,7 +98,9 @@ def plan(members: Assembly, environ: Mapping[str, str]) -> Iterator[Planned]:
             continue
         start = Start(idea, section, slots, {})
         try:
-            yield _planned(members, environ, start, turn)
+            why, _ = members.duplicates.look(idea, members.launcher.config(start))
+            planned = Planned(idea.id, idea.title, turn, start.gpu, problem=why)
+            yield planned if why else _planned(members, environ, start, turn)
         except (OrzeError, OSError) as error:
             yield Planned(idea.id, idea.title, turn, start.gpu, problem=str(error))
 

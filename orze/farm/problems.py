@@ -47,6 +47,10 @@ class Problems:
             _LOG.warning("%s", text)
         self._since[source] = now
 
+    def of(self, source: str) -> list[str]:
+        """The problems of one source."""
+        return list(self._since.get(source, ()))
+
     def __iter__(self) -> Iterator[Problem]:
         for texts in self._since.values():
             for text, since in texts.items():

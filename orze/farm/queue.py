@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from orze.coord.journal import Known
+from orze.coord.known import Known
 from orze.core.states import SUCCEEDED, TERMINAL, State
-from orze.ideas.model import Idea
+from orze.ideas.model import Idea, group_of, is_member, member_ids
 
 _LOOP_LIMIT = 1000  # links of an After chain that are followed to find a loop
 
-Order = tuple[int, int, str]
+Order = tuple[int, int, int, str]
 
 
 class Entry:
@@ -26,7 +26,8 @@ class Entry:
         known: what the journal says; None where it is not registered yet.
         running: the state of the attempt that owns it, as far as this host knows; None where none does.
         place: its place among the ready ideas; None where it is not among them.
-        state, reason: where it stands, and why it does not run, as `Queue` last worked it out.
+        state, reason: where it stands, and why it does not run, as `Queue` last worked it out. A group that
+            is in the file has no state: its members have; nor has a member that its group makes no more.
     """
 
     __slots__ = ("bad", "idea", "known", "place", "reason", "running", "state")
@@ -46,6 +47,21 @@ class Entry:
         if self.idea is None or self.known is None or self.known.priority is None:
             return self.idea
         return self.idea._replace(priority=self.known.priority)
+
+    @property
+    def edited(self) -> bool:
+        """Whether its section is no longer what its outcome came of."""
+        known = self.known
+        if known is None or self.idea is None or not is_member(self.idea.id):
+            return known is not None and known.edited
+        return known.outcome is not None and known.sha not in ("", self.idea.sha)
+
+    @property
+    def members(self) -> int:
+        """How many members it has, as a group in the file or as one that vanished; 0 for an idea."""
+        if self.idea:
+            return self.idea.members
+        return self.known.members if self.known else 0
 
 
 class Queue:
@@ -88,6 +104,20 @@ class Queue:
         entry = self._entries.get(idea_id)
         return entry.idea.title if entry and entry.idea else ""
 
+    def members(self, idea_id: str) -> int:
+        """How many members a group has, also one that vanished; 0 where it is an idea."""
+        entry = self._entries.get(idea_id)
+        return entry.members if entry else 0
+
+    def members_of(self, idea_id: str) -> list[str]:
+        """Their ids."""
+        return member_ids(idea_id, self.members(idea_id))
+
+    def has_ended(self, group: str) -> bool:
+        """Whether this is a group all of whose members have ended."""
+        members = self.members_of(group)
+        return bool(members) and all(self._state(member) in TERMINAL for member in members)
+
     @contextmanager
     def loading(self) -> Iterator[None]:
         """Take in many changes, and work out only at the end where the ideas stand."""
@@ -102,8 +132,7 @@ class Queue:
     def set_idea(self, idea_id: str, idea: Idea | None) -> None:
         """The file has this idea now, or has it no longer."""
         entry = self._entry(idea_id)
-        before = entry.idea.after if entry.idea else ()
-        after = idea.after if idea else ()
+        before, after = _awaited(entry.idea), _awaited(idea)
         entry.idea, entry.bad = idea, ""
         self.touch(idea_id)
         if before != after:
@@ -134,6 +163,8 @@ class Queue:
         """The journal says this of it, or knows nothing of it."""
         self._entry(idea_id).known = known
         self.touch(idea_id)
+        for member in self.members_of(idea_id):
+            self.touch(member)
 
     def set_running(self, idea_id: str, state: State | None) -> None:
         """An attempt owns it, or none does any more."""
@@ -155,7 +186,7 @@ class Queue:
 
     def ready(self, limit: int) -> Iterator[Idea]:
         """The first ideas that may run on this host now, in order, each with the priority that holds."""
-        for _, _, idea_id in islice(self._ready, limit):
+        for *_, idea_id in islice(self._ready, limit):
             idea = self._entries[idea_id].effective
             if idea is not None:
                 yield idea
@@ -193,14 +224,13 @@ class Queue:
             before = entry.state
             entry.state, entry.reason = self._standing(current, entry)
             self._place(current, entry)
-            if before is entry.state:
-                continue
-            self._count(current, before, entry.state)
-            waiters = self._waiters.get(current)
-            if waiters and _matters(before) != _matters(entry.state):
-                changed += waiters
+            if before is not entry.state:
+                self._count(current, before, entry.state)
+            if entry.members or _matters(before) != _matters(entry.state):
+                changed += self._waiters.get(current, ())
+                changed += [group_of(current)] if is_member(current) else []
 
-    def _standing(self, idea_id: str, entry: Entry) -> tuple[State, str]:
+    def _standing(self, idea_id: str, entry: Entry) -> tuple[State | None, str]:
         known = entry.known
         if known and known.outcome:
             return known.outcome, ""
@@ -208,13 +238,28 @@ class Queue:
             return entry.running, ""
         if known and known.withdrawn:
             return State.WITHDRAWN, "withdrawn by an operator"
-        if known and known.held:
-            return State.HELD, known.held
+        if entry.idea is None and is_member(idea_id):
+            return None, ""
+        if held := self._hold(idea_id, entry):
+            return State.HELD, held
         if entry.bad:
             return State.QUARANTINED, entry.bad
-        if entry.idea is None:
+        if entry.idea is None and not self.has_ended(idea_id):
             return State.HELD, "its section vanished from ideas.md; ask to restore or to withdraw it"
+        if entry.idea is None or entry.idea.members:
+            return None, ""
         return self._waiting(idea_id, entry.idea)
+
+    def _hold(self, idea_id: str, entry: Entry) -> str:
+        """Why it is held: by an operator, as a duplicate, or as its group is; empty where it is not."""
+        known, group = entry.known, group_of(idea_id)
+        above = self._entries[group].known if group != idea_id and group in self._entries else None
+        if above and (above.held or above.withdrawn):
+            return f"its group {group} is {above.held or 'withdrawn by an operator'}"
+        if known is None:
+            return ""
+        is_judged = entry.idea is not None and known.judged == entry.idea.sha
+        return known.held or (known.duplicate if is_judged else "")
 
     def _waiting(self, idea_id: str, idea: Idea) -> tuple[State, str]:
         if idea.after and (waits := self._waits_for(idea_id, idea)):
@@ -224,7 +269,8 @@ class Queue:
         return State.QUEUED, self._unfit(idea)
 
     def _waits_for(self, idea_id: str, idea: Idea) -> tuple[State, str] | None:
-        pending = [(other, self._state(other)) for other in idea.after]
+        others = [other for named in idea.after for other in self.meant(named)]
+        pending = [(other, self._state(other)) for other in others]
         pending = [(other, state) for other, state in pending if state not in SUCCEEDED]
         for other, state in pending:
             undecided = state is State.SKIPPED or (state is not None and state not in TERMINAL)
@@ -238,6 +284,12 @@ class Queue:
                 return State.SKIPPED, f"its After {other} is {state}"
             return State.QUEUED, f"waits for {other}"
         return None
+
+    def meant(self, named: str) -> list[str]:
+        """Whom an idea waits for that names this one: where it is a group, for all of its members."""
+        entry = self._entries.get(named)
+        stands_itself = entry is not None and entry.idea is None and entry.state is not None
+        return [named] if stands_itself else self.members_of(named) or [named]
 
     def _unfit(self, idea: Idea) -> str:
         if not idea.may_run_on(self._host):
@@ -265,7 +317,7 @@ class Queue:
         open_ids = [start]
         while open_ids and len(seen) < _LOOP_LIMIT:
             current = open_ids.pop()
-            if current == idea_id:
+            if current in (idea_id, group_of(idea_id)):
                 return True
             entry = self._entries.get(current)
             if current not in seen and entry and entry.idea:
@@ -308,6 +360,11 @@ class Queue:
             if place:
                 insort(self._ready, place)
             entry.place = place
+
+
+def _awaited(idea: Idea | None) -> tuple[str, ...]:
+    """Whom an idea waits for; a group waits for nobody, its members do."""
+    return idea.after if idea and not idea.members else ()
 
 
 def _matters(state: State | None) -> object:

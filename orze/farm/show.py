@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 from orze.farm.assembly import Assembly
 from orze.farm.context import Context
@@ -126,7 +127,7 @@ class Show:
         told = [f"{row.name}: {text}" for row in self._hosts if not row.leader for text in row.problems]
         m.problems.show("cards of other hosts", told)
         self._refresh_states()
-        return m.board.snapshot(
+        snapshot = m.board.snapshot(
             iteration=self._cycles,
             hosts=self._hosts,
             leader=str(lead.lead.get("host", "")) if lead.token else "",
@@ -134,6 +135,7 @@ class Show:
             free=self._free_slots(),
             notices=m.cards.notices,
         )
+        return replace(snapshot, research=m.researching.standing())
 
     def _free_slots(self) -> list[str]:
         """Free slots of the farm, named with their host where there is more than one."""
@@ -148,6 +150,8 @@ class Show:
         m = self._members
         m.cleanup.child_ended(pid, status)
         m.mirroring.child_ended(pid, status)
+        if m.researching.child_ended(pid, status):
+            self.changed()
         m.notifying.child_ended(pid)
         plotting = m.board.plotting
         if m.board.child_ended(pid, status):

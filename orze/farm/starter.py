@@ -12,17 +12,21 @@ from orze.farm.attempts import Attempt, Attempts
 from orze.farm.cards import Cards
 from orze.farm.context import Context
 from orze.farm.decide import Launch
+from orze.farm.duplicates import Duplicates
 from orze.farm.events import Events
 from orze.farm.intake import Intake
 from orze.farm.keepers import Keeper, Nursery
 from orze.farm.launch import BadBase, Launcher, Merged, Start
 from orze.farm.queue import Queue
+from orze.ideas.canonical import run_mark
+from orze.ideas.model import Idea
 from orze.ideas.parse import IdeaError
 
 
 @dataclass
 class _Preparing:
     start: Start
+    config: Merged
     token: str
     keeper: Keeper
 
@@ -59,6 +63,7 @@ class Starter:
         queue: Queue,
         intake: Intake,
         attempts: Attempts,
+        duplicates: Duplicates,
         events: Events,
         facts: Callable[[], dict[str, object]],
         started: Callable[[Attempt], None],
@@ -70,6 +75,7 @@ class Starter:
         self._queue = queue
         self._intake = intake
         self._attempts = attempts
+        self._duplicates = duplicates
         self._events = events
         self._facts = facts
         self._started = started
@@ -97,24 +103,33 @@ class Starter:
         if idea is None or section is None:
             return self._refuse(effect.idea_id, "its section is changing", wait=1.0)
         slots = tuple(self._cards.slot(name) for name in effect.slots)
-        start = Start(idea, section, slots, self._links((idea.parent, *idea.after)))
-        token = self._context.machine.new_token()
+        start = Start(idea, section, slots, self._links(idea))
+        try:
+            config = self._launcher.config(start)
+            why = self._duplicates.judge(idea, config)
+        except (BadBase, IdeaError, OSError) as error:
+            return self._refuse(idea.id, str(error), wait=self._context.settings.poll)
+        if why:
+            self._events.wake()  # the slots are free for the next idea
+            return self._refuse(idea.id, why, wait=self._context.settings.poll)
         try:
             keeper = self._nursery.keeper()
         except OSError as error:
             return self._refuse(idea.id, f"no process can be started: {error.strerror or error}", wait=5.0)
-        preparing = _Preparing(start, token, keeper)
-        self._attempts.preparing(token)
-        self._preparing[token] = preparing
+        return self._prepare(start, config, keeper)
+
+    def _prepare(self, start: Start, config: Merged, keeper: Keeper) -> None:
+        token = self._context.machine.new_token(run_mark(config.key, config.seed))
+        self._attempts.preparing(token, start.idea.id)
+        self._preparing[token] = _Preparing(start, config, token, keeper)
         self._events.on_readable(keeper.replies, lambda: self._answered(token))
         message = {
             "results": self._context.paths.results,
-            "idea_id": idea.id,
+            "idea_id": start.idea.id,
             "token": token,
-            "locks": [self._cards.lock_of(slot) for slot in slots],
+            "locks": [self._cards.lock_of(slot) for slot in start.slots],
         }
         keeper.tell(prepare=message)
-        return None
 
     def warm_up(self) -> None:
         """Have everything there that a launch needs."""
@@ -135,15 +150,12 @@ class Starter:
             self._dismiss(preparing)
             return self._refuse(idea_id, why, wait=1.0)
         try:
-            config = self._launcher.config(preparing.start)
             outcome = self._claim(preparing)
-        except (BadBase, IdeaError) as error:
-            return self._drop(preparing, Refusal(idea_id, str(error), None, self._context.settings.poll))
         except (OSError, ValueError) as error:  # the claim may stand: then its keeper must be found dead
             self._dismiss(preparing)
             return self._refuse(idea_id, str(error), wait=self._context.settings.poll)
         if isinstance(outcome, Claimed):
-            return self._go(preparing, outcome, config)
+            return self._go(preparing, outcome)
         wait = self._quiet_looks if isinstance(outcome, Unsettled) else 2 * self._context.settings.poll
         fold = outcome.fold if isinstance(outcome, Taken) else None
         return self._drop(preparing, Refusal(idea_id, outcome.why, fold, wait))
@@ -153,20 +165,22 @@ class Starter:
         content = {
             "section": start.section,
             "sha": start.idea.sha,
+            "config": preparing.config.key,
+            "seed": preparing.config.seed,
             "gpu": start.gpu,
             "cards": [slot.uuid for slot in start.slots if slot.uuid],
             "at": self._context.clock.wall(),
         }
         return self._claims.claim(start.idea.id, preparing.token, self._frame(preparing.keeper), content)
 
-    def _go(self, preparing: _Preparing, claimed: Claimed, config: Merged) -> None:
+    def _go(self, preparing: _Preparing, claimed: Claimed) -> None:
         start, keeper, fold = preparing.start, preparing.keeper, claimed.fold
         try:
             message = self._launcher.go(
                 start,
                 fold,
                 frame=self._frame(keeper),
-                config=config,
+                config=preparing.config,
                 delay=self._context.attribute_cache if fold.lost_elsewhere else 0.0,
                 facts={**self._facts(), "gpu_names": self._cards.names(start.slots)},
             )
@@ -190,10 +204,12 @@ class Starter:
     def _frame(self, keeper: Keeper) -> dict[str, object]:
         return self._context.machine.frame(keeper.pid, keeper.start)
 
-    def _links(self, others: tuple[str | None, ...]) -> dict[str, str]:
-        """The directories of other ideas that the door shows, as far as they are there."""
+    def _links(self, idea: Idea) -> dict[str, str]:
+        """The directories of other ideas that the door shows, as far as they are there; for a group, all."""
+        named = [other for other in (idea.parent, *idea.after) if other]
+        others = [one for other in named for one in self._queue.members_of(other) or [other]]
         links = {}
-        for other in filter(None, others):
+        for other in others:
             try:
                 _, fold = self._attempts.chain(other)
                 links[other] = f"{other}/attempts/{directory_of(fold)}" if fold.end else other

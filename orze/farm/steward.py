@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from orze.coord.chain import Chain
 from orze.coord.idea_chain import IdeaFold
 from orze.coord.journal import Journal
 from orze.coord.leader import Leadership
-from orze.core.states import State
+from orze.core.states import SUCCEEDED, State
 from orze.farm.applying import Applier
 from orze.farm.context import Context
 from orze.farm.intake import Intake
@@ -20,12 +21,13 @@ from orze.farm.outcomes import Facts
 from orze.farm.queue import Queue
 from orze.ideas import inbox
 from orze.ideas.merge import MergeBlocked, append_sections, renumber
+from orze.ideas.model import group_of
 from orze.ideas.parse import IdeaError
 from orze.ideas.scan import scan
 
 Parts = dict[str, list[Any]]
 
-_ID_DIGITS = 18
+_ID = re.compile(r"idea-([0-9]{1,18})(?:\.[0-9]{1,9})?")
 
 
 class Steward:
@@ -70,6 +72,14 @@ class Steward:
     def told(self, idea_id: str) -> None:
         """The journal tells how this idea ended, or that it runs again: what was seen here is no news."""
         self._outcomes.pop(idea_id, None)
+
+    def twin(self, config: str, seed: int, but: str) -> str:
+        """Another idea that was seen to succeed with this, and of which the journal does not tell yet."""
+        for idea_id, (state, facts) in self._outcomes.items():
+            same = (facts.get("config"), facts.get("seed")) == (config, seed)
+            if same and state in SUCCEEDED and idea_id != but:
+                return idea_id
+        return ""
 
     def reopen(self, idea_id: str) -> None:
         """An outcome in the journal holds no more: the idea's directory was removed, or it was retried."""
@@ -128,13 +138,15 @@ class Steward:
     def _apply_requests(self, parts: Parts) -> list[requests.Request]:
         """Do what is asked; the requests that are dealt with once `parts` are in the journal.
 
-        Of several about one idea or host the first goes first: what the next one means depends on it.
+        Of several about one idea, its group or one host the first goes first: what the next one means depends
+        on it.
         """
         self.waiting = False
         dealt: list[requests.Request] = []
         for request in requests.pending(self._context.files, self._context.paths.requests):
             done = False
-            if not request.target or request.target not in {other.target for other in dealt}:
+            subject = group_of(request.target)
+            if not subject or subject not in {group_of(other.target) for other in dealt}:
                 try:
                     done = self._applier.apply(request, parts)
                 except OSError as error:  # one chain that is damaged must not hold up the others
@@ -188,11 +200,9 @@ class Steward:
 
 
 def number_of(name: str) -> int:
-    """The number of an idea's id, 0 and up; -1 for other names."""
-    prefix, _, rest = name.partition("-")
-    digits = rest.partition(".")[0]
-    is_id = prefix == "idea" and digits.isascii() and digits.isdigit() and len(digits) <= _ID_DIGITS
-    return int(digits) if is_id else -1
+    """The number of an idea's id, 0 and up, also of a member's; -1 for other names."""
+    match = _ID.fullmatch(name)
+    return int(match[1]) if match else -1
 
 
 def revision(text: str) -> str:

@@ -36,8 +36,8 @@ class Idea(NamedTuple):
     """One idea; a tuple, since those are made fastest. Its text and configuration stay in the file.
 
     Attributes:
-        id: `idea-` and digits.
-        number: those digits.
+        id: `idea-` and digits; of a member of a group also a dot and digits.
+        number: the first digits.
         title: the rest of the heading.
         priority: a `Priority`, as a plain number; decides the order, before the number.
         category: a word of the author's; empty where none is given.
@@ -50,6 +50,10 @@ class Idea(NamedTuple):
         fields: name and value of every other field, in their order.
         line: number of its heading's line.
         sha: the revision, in hex: what `Section.sha` is in bytes.
+        repeats: how many times each configuration runs, each with a seed of its own.
+        seed: what is added to the seed of the configuration; with repeats, for the first of them.
+        rerun: whether it runs although its configuration has run before.
+        members: 0 for an idea that runs; else it is a group, and so many ideas are made of it.
     """
 
     id: str
@@ -66,12 +70,31 @@ class Idea(NamedTuple):
     fields: tuple[tuple[str, str], ...]
     line: int
     sha: str
+    repeats: int = 1
+    seed: int = 0
+    rerun: bool = False
+    members: int = 0
 
     @property
-    def order(self) -> tuple[int, int, str]:
-        """The key by which ideas are started: priority, then number, then id."""
-        return self.priority, self.number, self.id
+    def order(self) -> tuple[int, int, int, str]:
+        """The key by which ideas are started: priority, then number, then number in its group, then id."""
+        return self.priority, self.number, int(self.id.partition(".")[2] or 0), self.id
 
     def may_run_on(self, host: str) -> bool:
         """Whether its Hosts name a host, or any host may run it."""
         return not self.hosts or any(fnmatchcase(host, pattern) for pattern in self.hosts)
+
+
+def is_member(idea_id: str) -> bool:
+    """Whether an id is that of a member of a group, such as idea-3.2."""
+    return "." in idea_id
+
+
+def group_of(idea_id: str) -> str:
+    """The group that a member belongs to: idea-3 for idea-3.2; of any other id, itself."""
+    return idea_id.partition(".")[0]
+
+
+def member_ids(group: str, count: int) -> list[str]:
+    """The ids of the members of a group of so many."""
+    return [f"{group}.{number}" for number in range(1, count + 1)]

@@ -2,44 +2,37 @@
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from orze.core.units import DURATION_FORMS, parse_duration
 from orze.ideas.blocks import Blocks, Kind
-from orze.ideas.model import Idea, IdeaError, Priority
+from orze.ideas.fields import read_fields
+from orze.ideas.model import Idea, IdeaError, Priority, group_of
 from orze.ideas.plain import is_plain
 from orze.ideas.scan import Section, scan_all
+from orze.ideas.sweep import MAX_MEMBERS, SWEEP, count_members
 from orze.ideas.values import load_values
 
-__all__ = ["IdeaError", "deep_merge", "load_config", "one_section", "parse"]
+__all__ = [
+    "IdeaError",
+    "deep_merge",
+    "load_block",
+    "load_config",
+    "one_section",
+    "outline",
+    "parse",
+    "seed_in",
+]
 
 _LONGEST_TITLE: Final = 200  # characters that are kept in memory; the file has the rest
-_LONGEST_PROSE: Final = 1000
-_MOST_FIELDS: Final = 100
-_MOST_NAMES: Final = 100  # ids in After, patterns in Hosts
-_MOST_GPUS: Final = 1024
+_MEANT: Final = {SWEEP}  # keys at the top that are no configuration
 
-_NO_SWEEP = "this version cannot expand a sweep yet: write one idea for each combination of values"
-_NO_REPEATS = "this version cannot repeat an idea yet: write one idea for each seed, without this field"
-_NO_COMMIT = (
-    "this version cannot run an idea at a commit of its own yet: "
-    "start the farm in a checkout of that commit, and remove this field"
-)
-_REFUSED: Final = {"sweep": _NO_SWEEP}
-
-_NAME = r"(?:[-*+][ \t]+)?\*\*([^*\n]{1,60})(?::\*\*|\*\*[ \t]*:)"
-_FIELD = re.compile(rf"^ {{0,3}}{_NAME}[ \t]*(.*(?:\n(?![ \t]*{_NAME})[ \t]+\S.*)*)", re.MULTILINE)
 # A section whose only structure is one fence in column 0 with nothing but blank lines after it.
 _ORDINARY = re.compile(
     r"(?P<prose>.*\n(?:[ \t]*[^ \t\n#`~<].*\n|[ \t]*\n){0,200})"
     r"(?:```(?:yaml|yml)[ \t]*\n(?P<yaml>(?:(?! {0,3}```).*\n){0,500})```[ \t\n]*)?\Z"
 )
 _MAYBE_BLOCK = re.compile(r"```|~~~|<")
-
-_ID = re.compile(r"idea-[0-9]{1,18}")
-_SEPARATOR = re.compile(r"[,\s]+")
-_NONE = {"", "none", "-"}
 
 
 class _Block(NamedTuple):
@@ -49,7 +42,9 @@ class _Block(NamedTuple):
     text: str
 
 
-def parse(text: str, *, path: str, line: int, section: Section | None = None) -> Idea:
+def parse(
+    text: str, *, path: str, line: int, section: Section | None = None, max_members: int = MAX_MEMBERS
+) -> Idea:
     """Read a section and make sure that it can be run: what is returned here, `load_config` loads.
 
     Args:
@@ -57,23 +52,28 @@ def parse(text: str, *, path: str, line: int, section: Section | None = None) ->
         path: the file, for messages.
         line: number of its first line in the file.
         section: what the scan of the file made of this very text, if that is known.
+        max_members: how many members a group may have.
 
     Returns:
-        The idea.
+        The idea, or the group (its `members` tells).
 
     Raises:
         IdeaError: it cannot be accepted; with the line at fault, and what would be right.
     """
     if section is None:
         section = one_section(text, path=path, line=line)
-    prose, block = _outline(text, path, line)
-    known, others = _fields(prose, path, line)
+    prose, block = outline(text, path, line)
+    known, others = read_fields(prose, path, line)
     _refuse_itself(section.id, known, path, line)
-    if block and not is_plain(block.text, _REFUSED):
-        _load(block, path, line)
+    own = _load(block, path, line) if block and not is_plain(block.text, _MEANT) else {}
+    repeats = known.get("repeats", 1)
+    try:
+        members = count_members(own, repeats, max_members) if SWEEP in own or repeats > 1 else 0
+    except ValueError as error:
+        raise IdeaError(line + _line_of_sweep(block), str(error), path) from None
     return Idea(
         id=section.id,
-        number=int(section.id[5:]),
+        number=int(group_of(section.id)[5:]),
         title=section.title[:_LONGEST_TITLE],
         priority=int(known.get("priority", Priority.MEDIUM)),
         category=sys.intern(known.get("category", "")),
@@ -86,11 +86,15 @@ def parse(text: str, *, path: str, line: int, section: Section | None = None) ->
         fields=others,
         line=line,
         sha=section.sha.hex(),
+        repeats=repeats,
+        seed=known.get("seed", 0),
+        rerun=known.get("rerun", False),
+        members=members,
     )
 
 
 def load_config(text: str, *, path: str, line: int) -> dict[str, Any]:
-    """Load the yaml block of a section.
+    """Load the yaml block of a section, less its sweep.
 
     Args:
         text: exactly one section, as it stands in the file.
@@ -103,7 +107,23 @@ def load_config(text: str, *, path: str, line: int) -> dict[str, Any]:
     Raises:
         IdeaError: there are two blocks, or the block is no mapping or goes over a bound.
     """
-    _, block = _outline(text, path, line)
+    own = load_block(text, path=path, line=line)
+    own.pop(SWEEP, None)
+    return own
+
+
+def seed_in(text: str) -> int:
+    """What the field Seed of a section says; 0 where it has none, or one that cannot be read."""
+    try:
+        known, _ = read_fields(outline(text, "", 1)[0], "", 1)
+    except IdeaError:
+        return 0
+    return int(known.get("seed", 0))
+
+
+def load_block(text: str, *, path: str, line: int) -> dict[str, Any]:
+    """Do what `load_config` does, and keep the sweep."""
+    _, block = outline(text, path, line)
     return _load(block, path, line) if block else {}
 
 
@@ -120,7 +140,7 @@ def deep_merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
 
 
 def one_section(text: str, *, path: str, line: int) -> Section:
-    """Read the heading of a text that is one whole section.
+    """Read the heading of a text that is one whole section, or that of a member.
 
     Args:
         text: the section.
@@ -137,7 +157,7 @@ def one_section(text: str, *, path: str, line: int) -> Section:
         data = text.encode()
     except UnicodeEncodeError:
         raise IdeaError(line, "the section holds a character that is not in UTF-8: remove it", path) from None
-    sections, unclosed = scan_all(data, line=line)
+    sections, unclosed = scan_all(data, line=line, members=True)
     if len(sections) != 1 or sections[0].length != len(data):
         raise IdeaError(line, "this must be one idea: a heading '## idea-001: A title' and its text", path)
     if sections[0].problem:
@@ -146,10 +166,10 @@ def one_section(text: str, *, path: str, line: int) -> Section:
 
 
 def _load(block: _Block, path: str, line: int) -> dict[str, Any]:
-    return load_values(block.text, path=path, line=line + block.lines_before, refused=_REFUSED)
+    return load_values(block.text, path=path, line=line + block.lines_before)
 
 
-def _outline(text: str, path: str, line: int) -> tuple[str, _Block | None]:
+def outline(text: str, path: str, line: int) -> tuple[str, _Block | None]:
     """Split a section into its prose, with the lines where they are, and its yaml block."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -165,7 +185,7 @@ def _outline(text: str, path: str, line: int) -> tuple[str, _Block | None]:
 
 
 def _walk(text: str) -> tuple[str, list[_Block]]:
-    """Do what `_outline` does, line by line, for sections of any structure."""
+    """Do what `outline` does, line by line, for sections of any structure."""
     blocks = Blocks(0)
     prose: list[str] = []
     found: list[tuple[int, list[str]]] = []
@@ -177,116 +197,24 @@ def _walk(text: str) -> tuple[str, list[_Block]]:
             if in_yaml:
                 found[-1][1].append(blocks.body)
             continue
-        in_yaml = kind is Kind.FENCE_OPEN and blocks.info.lower().split()[:1] in (["yaml"], ["yml"])
+        in_yaml = kind is Kind.FENCE_OPEN and is_yaml(blocks.info)
         if in_yaml:
             found.append((blocks.line, []))
-    return "\n".join(prose), [_Block(before, "\n".join(lines)) for before, lines in found]
+    return "\n".join(prose), [_Block(before, "\n".join([*lines, ""])) for before, lines in found]
 
 
-def _fields(prose: str, path: str, line: int) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
-    """Read the field lines: the values of the known ones by their names in small letters, and the others."""
-    known: dict[str, Any] = {}
-    others: list[tuple[str, str]] = []
-    for match in _FIELD.finditer(prose):
-        name, value = match[1].strip(), " ".join(match[2].split())
-        key = name.lower()
-        try:
-            if len(known) + len(others) == _MOST_FIELDS:
-                raise ValueError(f"the section has more than {_MOST_FIELDS} fields")
-            if key not in _READERS:
-                others.append((sys.intern(name), value[:_LONGEST_PROSE]))
-            elif key in known:
-                raise ValueError("it is given twice: keep one of them")
-            else:
-                known[key] = _READERS[key](value)
-        except ValueError as error:
-            raise IdeaError(line + prose.count("\n", 0, match.start()), f"{name}: {error}", path) from None
-    return known, tuple(others)
+def is_yaml(info: str) -> bool:
+    """Whether the info string of a fence says that values of the idea follow."""
+    return info.lower().split()[:1] in (["yaml"], ["yml"])
 
 
 def _refuse_itself(idea_id: str, known: Mapping[str, Any], path: str, line: int) -> None:
-    if idea_id == known.get("parent") or idea_id in known.get("after", ()):
+    named = [known.get("parent") or "", *known.get("after", ())]
+    if idea_id in named or idea_id in map(group_of, named):
         raise IdeaError(line, f"{idea_id} names itself in Parent or After: name another idea", path)
 
 
-def _bare(value: str) -> str:
-    return value.strip("` ")
-
-
-def _priority(value: str) -> Priority:
-    try:
-        return Priority[_bare(value).upper() or "MEDIUM"]
-    except KeyError:
-        raise ValueError(f"{value[:40]!r} is none of critical, high, medium and low") from None
-
-
-def _gpus(value: str) -> int:
-    text = _bare(value) or "1"
-    count = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
-    if not 1 <= count <= _MOST_GPUS:
-        raise ValueError(f"{value[:40]!r} is no number of cards: write a whole number from 1 to {_MOST_GPUS}")
-    return count
-
-
-def _timeout(value: str) -> float | None:
-    text = _bare(value)
-    if not text:
-        return None
-    seconds = parse_duration(text)
-    if seconds == 0:
-        raise ValueError(f"it must be longer than 0: write {DURATION_FORMS}")
-    return seconds
-
-
-def _names(value: str) -> tuple[str, ...]:
-    """The words of a list with commas, each once; none for an empty field, `none` and `-`."""
-    if _bare(value).lower() in _NONE:
-        return ()
-    names = tuple(dict.fromkeys(name for part in _SEPARATOR.split(value) if (name := _bare(part))))
-    if len(names) > _MOST_NAMES:
-        raise ValueError(f"it names more than {_MOST_NAMES}")
-    return names
-
-
-def _ids(value: str) -> tuple[str, ...]:
-    names = _names(value)
-    for name in names:
-        if not _ID.fullmatch(name):
-            raise ValueError(f"{name[:40]!r} is no id of an idea: write it as in idea-001")
-    return names
-
-
-def _parent(value: str) -> str | None:
-    ids = _ids(value)
-    if len(ids) > 1:
-        raise ValueError("an idea has one parent: name the others in After")
-    return ids[0] if ids else None
-
-
-def _repeats(value: str) -> int:
-    if (_bare(value) or "1") != "1":
-        raise ValueError(_NO_REPEATS)
-    return 1
-
-
-def _commit(value: str) -> None:
-    if _bare(value):
-        raise ValueError(_NO_COMMIT)
-
-
-def _prose(value: str) -> str:
-    return value[:_LONGEST_PROSE]
-
-
-_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "priority": _priority,
-    "category": _prose,
-    "parent": _parent,
-    "hypothesis": _prose,
-    "gpus": _gpus,
-    "timeout": _timeout,
-    "after": _ids,
-    "hosts": _names,
-    "repeats": _repeats,
-    "commit": _commit,
-}
+def _line_of_sweep(block: _Block | None) -> int:
+    """How many lines of a section are before its sweep, or 0 where it only has repeats."""
+    found = re.search(r"^[{ ]*['\"]?sweep\b", block.text, re.MULTILINE) if block else None
+    return block.lines_before + block.text.count("\n", 0, found.start()) if block and found else 0

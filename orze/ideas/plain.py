@@ -21,12 +21,12 @@ _INNER_KEY = re.compile(rf"({_KEY}):")
 _NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null"}
 
 
-def is_plain(text: str, refused: Container[str]) -> bool:
+def is_plain(text: str, meant: Container[str]) -> bool:
     """Whether `text` is certain to be accepted as the values of an idea.
 
     Args:
         text: the content of a yaml block, with line endings of one character.
-        refused: keys at the top that are not accepted.
+        meant: keys at the top that have a meaning of their own, so that they must be read.
 
     Returns:
         True where it will be; False says nothing.
@@ -49,7 +49,7 @@ def is_plain(text: str, refused: Container[str]) -> bool:
         keys = levels[-1][1]
         if indent != levels[-1][0] or key in keys or key.lower() in _NOT_TEXT:
             return False
-        if (len(levels) == 1 and key in refused) or (value and value[0] == "{" and not _distinct(value)):
+        if (len(levels) == 1 and key in meant) or (value and value[0] == "{" and not _distinct(value)):
             return False
         keys.add(key)
         opens = value is None

@@ -27,7 +27,8 @@ _DULL = re.compile(
 _NEXT = re.compile(rb"##?(?:[ \t\r\n]|\Z)|\Z")
 
 _IDEA = re.compile(rb"(idea-[0-9]{1,18})[ \t]*(?::[ \t]*(.*))?\Z", re.DOTALL)
-_MEMBER = re.compile(rb"idea-[0-9]+\.[0-9]")
+_MEMBER = re.compile(rb"(idea-[0-9]{1,18}\.[0-9]{1,9})[ \t]*(?::[ \t]*(.*))?\Z", re.DOTALL)
+_DOTTED = re.compile(rb"idea-[0-9]+\.[0-9]")
 _NO_COLON = re.compile(rb"(idea-[0-9]{1,18})[ \t]+[^ \t]")
 
 
@@ -89,8 +90,13 @@ def scan(data: bytes, *, offset: int = 0, line: int = 1) -> list[Section]:
     return scan_all(data, offset=offset, line=line).sections
 
 
-def scan_all(data: bytes, *, offset: int = 0, line: int = 1) -> Scan:
-    """Do what `scan` does, and also tell what is still open at the end of `data`."""
+def scan_all(data: bytes, *, offset: int = 0, line: int = 1, members: bool = False) -> Scan:
+    """Do what `scan` does, and also tell what is still open at the end of `data`.
+
+    Args:
+        data, offset, line: as for `scan`.
+        members: take also sections of members, which no file of ideas may hold.
+    """
     sections: list[Section] = []
     quick = not _LONE_CR.search(data)
     clean = _is_clean(data)
@@ -102,7 +108,7 @@ def scan_all(data: bytes, *, offset: int = 0, line: int = 1) -> Scan:
             body = data[start:end]
             problem = None if clean else _bad_bytes(body, first_line)
             place = offset + start, first_line
-            sections.append(_section(heading, body, place, unclosed, problem))
+            sections.append(_section(heading, body, place, unclosed, problem, members=members))
         match = _LINE.match(data, end)
         if match is None or end == len(data):
             return Scan(sections, unclosed)
@@ -149,10 +155,16 @@ def _idea_heading(line: bytes) -> bytes:
 
 
 def _section(
-    heading: bytes, body: bytes, place: tuple[int, int], unclosed: Unclosed | None, problem: str | None
+    heading: bytes,
+    body: bytes,
+    place: tuple[int, int],
+    unclosed: Unclosed | None,
+    problem: str | None,
+    *,
+    members: bool,
 ) -> Section:
     offset, line = place
-    match = _IDEA.match(heading)
+    match = _IDEA.match(heading) or (_MEMBER.match(heading) if members else None)
     name, title = match.groups() if match else (b"", heading[:200])
     if match is None:
         problem = _bad_id(heading)
@@ -171,8 +183,8 @@ def revision(body: bytes) -> bytes:
 
 def _bad_id(heading: bytes) -> str:
     shown = heading[:40].decode("utf-8", "replace")
-    if _MEMBER.match(heading):
-        return f"{shown!r}: an id such as idea-001.1 is kept for a member of a sweep: use idea- and digits"
+    if _DOTTED.match(heading):
+        return f"{shown!r}: an id such as idea-001.1 is given to a member of a sweep: use idea- and digits"
     if match := _NO_COLON.match(heading):
         return f"{shown!r}: put a colon after the id, as in '## {match[1].decode()}: A title'"
     return f"{shown!r}: the id must be idea- and digits (18 at most), as in '## idea-001: A title'"

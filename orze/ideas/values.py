@@ -50,16 +50,13 @@ class _Open:
     merged: list[dict[str, Any]] = field(default_factory=list)
 
 
-def load_values(
-    text: str, *, path: str, line: int, refused: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+def load_values(text: str, *, path: str, line: int) -> dict[str, Any]:
     """Read a YAML mapping as YAML 1.1 has it, except that a date stays the text that it is.
 
     Args:
         text: the YAML; an empty one has no values.
         path: the file, for messages.
         line: number of the first line of `text` in it.
-        refused: top-level keys that are errors, with the reason.
 
     Returns:
         Text keys to mappings, lists, texts, numbers (also infinite ones and NaN), truth values and None.
@@ -70,7 +67,7 @@ def load_values(
     if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
         raise IdeaError(line, f"the yaml block is longer than {MAX_BYTES >> 10} KiB", path)
     try:
-        return _Builder(refused or {}).build(text)
+        return _Builder().build(text)
     except _Fault as fault:
         raise IdeaError(line + fault.line, str(fault), path) from None
     except yaml.YAMLError as error:
@@ -89,8 +86,7 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[int, str]:
 class _Builder:
     """Builds the value from the parser's events, in one pass and without recursion."""
 
-    def __init__(self, refused: Mapping[str, str]) -> None:
-        self._refused = refused
+    def __init__(self) -> None:
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Any, int, int] | None] = {}
         self._aliases = 0
@@ -197,8 +193,6 @@ class _Builder:
         merge = value == "<<" and type(event) is yaml.ScalarEvent and event.implicit[0]
         if value in mapping or (merge and parent.merged):
             raise _Fault(event, f"the key {value[:60]!r} is given twice")
-        if len(self._open) == 1 and value in self._refused:
-            raise _Fault(event, self._refused[value])
         return _MERGE if merge else value
 
 

@@ -17,6 +17,7 @@ _PHRASES = {
     News.QUEUE_EMPTY: ("the queue is empty", "the queue was empty {} times"),
     News.HOST_LOST: ("a host is lost", "{} hosts are lost"),
     News.DISK_LOW: ("disk low", "disk low {} times"),
+    News.RESEARCH_DEAD: ("research is dead", "research died {} times"),
 }
 
 

@@ -12,7 +12,7 @@ from orze.core.states import State
 from orze.report.model import Result
 from orze.report.text import clean, number
 
-_TITLE, _ERROR, _NAME = 80, 120, 40  # longest pieces of other people's text
+_TITLE, _ERROR, _NAME, _SURE = 80, 120, 40, 240  # longest pieces of other people's text
 _ROOM = 1.1  # times min_disk_gb that must be free before a low disk is news again
 # Chat services call people by these characters: a title must not be able to.
 _MUTE = str.maketrans({"@": "＠", "<": "‹", ">": "›"})
@@ -49,12 +49,14 @@ class Told(Record):
         best: the best result; None while there was none.
         empty: no idea was queued.
         disk_low: the disk was low.
+        research_dead: the configured proposer of research left nothing any more.
     """
 
     outcomes: int
     best: Best | None
     empty: bool
     disk_low: bool
+    research_dead: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,13 @@ class Now:
     Attributes:
         outcomes: how many outcomes the journal has told.
         best: the best result and its value; None where none can be ranked.
-        best_result: the same result as the leaderboard has it.
+        best_result: the same result as the leaderboard has it; of a repeated configuration the latest one.
+        sure: how sure it is that it is the best.
         failed: results that are FAILED or SKIPPED, those at least that came after `Told.outcomes`.
         queued, running: how many ideas are.
         disk_gb: GB free in the results directory.
         min_disk_gb: below which nothing starts; 0 where no limit is set.
+        research_dead: why the configured proposer of research counts as dead; empty where it is well.
     """
 
     outcomes: int
@@ -79,12 +83,18 @@ class Now:
     running: int
     disk_gb: float
     min_disk_gb: float
+    research_dead: str = ""
+    sure: str = ""
 
 
 def begin(now: Now) -> Told:
     """Where telling begins on a farm of which nobody was told before: all that is there is no news."""
     return Told(
-        outcomes=now.outcomes, best=now.best, empty=not now.queued, disk_low=now.disk_gb < now.min_disk_gb
+        outcomes=now.outcomes,
+        best=now.best,
+        empty=not now.queued,
+        disk_low=now.disk_gb < now.min_disk_gb,
+        research_dead=bool(now.research_dead),
     )
 
 
@@ -109,7 +119,17 @@ def news(told: Told, now: Now) -> tuple[Told, list[Event]]:
     if disk_low and not told.disk_low:
         head = f"disk low: {now.disk_gb:.1f} GB free in results, min_disk_gb is {now.min_disk_gb:g}"
         events.append(Event(kind=News.DISK_LOW, head=head, more="nothing new is started; what runs goes on"))
-    return Told(outcomes=now.outcomes, best=now.best, empty=not now.queued, disk_low=disk_low), events
+    if now.research_dead and not told.research_dead:
+        why = mute(now.research_dead, _ERROR)
+        events.append(Event(kind=News.RESEARCH_DEAD, head="research is dead", more=why))
+    seen = Told(
+        outcomes=now.outcomes,
+        best=now.best,
+        empty=not now.queued,
+        disk_low=disk_low,
+        research_dead=bool(now.research_dead),
+    )
+    return seen, events
 
 
 def host_lost(name: str) -> Event:
@@ -143,7 +163,8 @@ def _new_best(told: Told, now: Now) -> list[Event]:
         return []
     was = f"was {number(before.value)}" if before else "the first result"
     head = f"new best {best.idea_id} {mute(best.metric, _NAME)} {number(best.value)} ({was})"
-    return [Event(kind=News.NEW_BEST, head=head, more=mute(result.title, _TITLE))]
+    more = [mute(result.title, _TITLE), mute(now.sure, _SURE)]
+    return [Event(kind=News.NEW_BEST, head=head, more=" — ".join(part for part in more if part))]
 
 
 def _failure(result: Result) -> Event:

@@ -62,6 +62,9 @@ ADVICE: dict[Cause, str] = {
         "The primary metric is NaN or infinite, so the training diverged: lower the learning rate, "
         "clip gradients, or look for a division by zero."
     ),
+    Cause.PRUNED: (
+        "Early stopping found it hopeless (research.prune): nothing to do; a retry runs it again, to its end."
+    ),
     Cause.STOPPED: "Somebody stopped the attempt: retry the idea if it should run again.",
     Cause.PREEMPTED: "The attempt gave way to others: nothing to do, it is queued again by itself.",
     Cause.HOST_LOST: (

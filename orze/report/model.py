@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orze.core.states import State
+from orze.report.merit import NO_MERIT, Config, Merit
+from orze.report.research import ResearchStanding
 
 Metric = float | int | str | bool | None
 Metrics = Mapping[str, Metric]
@@ -45,7 +47,8 @@ class PrimaryMetric:
 @dataclass(frozen=True, slots=True)
 class Result:
     """How one idea ended. `order` counts the results as they were recorded, `finished_at` (unix seconds) is
-    only ever shown, `metrics` is flat with dotted names."""
+    only ever shown, `metrics` is flat with dotted names. `config` is the key of its configuration, empty
+    where that is not known: results of one key and different `seed` are repeats of one configuration."""
 
     idea_id: str
     title: str
@@ -59,18 +62,36 @@ class Result:
     seconds: float
     metrics: Metrics
     order: int
+    config: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """A result and its place. `rank` and `value` are None where the result cannot be ranked, and `note` then
-    says why. `cells` are the texts of the extra columns."""
+    says why. `cells` are the texts of the extra columns, `config` what is known of its configuration."""
 
     rank: int | None
     value: float | None
     note: str
     result: Result
     cells: tuple[str, ...] = ()
+    config: Config | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Ideas that belong together: the members of one section, or all runs of one configuration.
+
+    `ended` of `total` have ended. `best` is the best of its `configs` configurations.
+    """
+
+    name: str
+    title: str
+    ended: int
+    total: int
+    configs: int
+    best: Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +192,8 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that one report tells. `recent` are the latest results of any kind, `failed` and `skipped` the
-    latest of theirs, `counts` counts all ideas by state.
+    """All that one report tells. `recent` are the latest results of any kind, `failed`, `skipped` and
+    `pruned` the latest of theirs, `counts` counts all ideas by state.
 
     `picture` is the file that is shown as the progress picture, empty where there is none; `unfenced` is true
     for a farm with `doors: false`.
@@ -185,10 +206,13 @@ class Snapshot:
     primary: PrimaryMetric | None
     counts: Mapping[State, int]
     top: Sequence[Ranked] = ()
+    merit: Merit = NO_MERIT
+    groups: Sequence[Group] = ()
     running: Sequence[Running] = ()
     recent: Sequence[Result] = ()
     failed: Sequence[Result] = ()
     skipped: Sequence[Result] = ()
+    pruned: Sequence[Result] = ()
     held: Sequence[Waiting] = ()
     quarantined: Sequence[Waiting] = ()
     waiting: Sequence[Waiting] = ()
@@ -201,3 +225,4 @@ class Snapshot:
     notices: Sequence[str] = ()
     unfenced: bool = False
     picture: str = "progress.svg"
+    research: ResearchStanding | None = None

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from orze.core.states import SUCCEEDED, State
 from orze.report.advice import HELD, QUARANTINED, RETRY, UNFENCED, advice
-from orze.report.model import HostRow, PrimaryMetric, Ranked, Result, Snapshot, Waiting
-from orze.report.text import NOTHING, Markdown, duration, md, minute, number, width
+from orze.report.merit import Config, sentence_of, value_of
+from orze.report.model import Group, HostRow, PrimaryMetric, Ranked, Result, Snapshot, Waiting
+from orze.report.research import arm_cells, research_lines
+from orze.report.text import NOTHING, Markdown, clean, duration, md, minute, width
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 _TITLE = 48
 _REASON = 160
 _SENTENCE = 300
+_VERDICT = 600
 _ROWS = 200
 _GIB = 1024
 
@@ -50,6 +53,7 @@ def report_md(snapshot: Snapshot) -> str:
         attention=_attention(snapshot),
         total={state.name: snapshot.counts.get(state, 0) for state in State},
         leaderboard=_leaderboard(snapshot),
+        groups=[_group(group) for group in snapshot.groups],
         unevaluated=[
             (r.result.idea_id, md(r.result.title, _TITLE), md(r.result.error, _REASON))
             for r in snapshot.top
@@ -60,6 +64,7 @@ def report_md(snapshot: Snapshot) -> str:
         advice=[(cause, advice(cause)) for cause in sorted({r.cause or "unknown" for r in snapshot.failed})],
         retry=RETRY,
         skipped=[_skipped(result) for result in snapshot.skipped],
+        pruned=[_pruned(result) for result in snapshot.pruned],
         held_help=HELD,
         held=[_waiting(idea) for idea in snapshot.held],
         quarantined_help=QUARANTINED,
@@ -67,6 +72,8 @@ def report_md(snapshot: Snapshot) -> str:
         waiting=[_waiting(idea) for idea in snapshot.waiting],
         hosts=[_host(host) for host in snapshot.hosts],
         cards=[row for host in snapshot.hosts for row in _cards(host)],
+        research=research_lines(snapshot.research) if snapshot.research else [],
+        arms=[arm_cells(arm) for arm in snapshot.research.arms] if snapshot.research else [],
         problems=[(minute(problem.since), md(problem.text, _SENTENCE)) for problem in snapshot.problems],
     )
 
@@ -124,14 +131,14 @@ def _done(snapshot: Snapshot) -> int:
 
 
 def _best(snapshot: Snapshot) -> Markdown:
-    """Say what leads; one run may have been lucky, so nothing is called an improvement."""
-    ranked = [entry for entry in snapshot.top if entry.rank is not None]
-    if snapshot.primary is None or not ranked:
+    """Say what is best, as far as the results can say it."""
+    best = snapshot.merit.best
+    if best is None:
         return _no_best(snapshot)
-    first = ranked[0]
-    idea = f"{md(first.result.idea_id)} ({md(first.result.title, _TITLE)})"
-    metric = f"{md(snapshot.primary.name)} {md(first.value)}"
-    return Markdown(f"**Best so far, one run:** {idea} with **{metric}**{_lead(ranked)}.")
+    titles = {entry.result.idea_id: clean(entry.result.title, _TITLE) for entry in snapshot.top}
+    title = titles.get(best.name, titles.get(best.best, ""))
+    verdict, _, rest = sentence_of(snapshot.merit, title).partition(": ")
+    return Markdown(f"**{md(verdict)}:** {md(rest, _VERDICT)}.")
 
 
 def _no_best(snapshot: Snapshot) -> Markdown:
@@ -148,14 +155,6 @@ def _ranking(primary: PrimaryMetric | None) -> str:
         return ""
     rule = f"Ranked by {primary.name}, {'lower' if primary.ascending else 'higher'} is better"
     return rule if primary.configured else f"{rule} (chosen by its name; report.primary_metric sets it)"
-
-
-def _lead(ranked: Sequence[Ranked]) -> str:
-    if len(ranked) < 2 or ranked[0].value is None or ranked[1].value is None:
-        return ""
-    second = md(ranked[1].result.idea_id)
-    difference = abs(ranked[0].value - ranked[1].value)
-    return f", {md(number(difference))} ahead of {second}" if difference else f", the same as {second}"
 
 
 def _counts(snapshot: Snapshot) -> str:
@@ -186,16 +185,31 @@ def _leaderboard(snapshot: Snapshot) -> Markdown:
     primary = snapshot.primary
     metric = f"{primary.name} {'↓' if primary.ascending else '↑'}" if primary else "metric"
     extra = [_Right(column.label or column.key) for column in snapshot.columns]
-    labels = [_Right("rank"), "idea", "title", _Right(metric), *extra, *_RUN]
-    return _listing(labels, [_ranked(entry, len(extra)) for entry in snapshot.top], _done(snapshot))
+    repeated = any(entry.config for entry in snapshot.top)
+    runs = [_Right("runs"), _Right("their mean")] if repeated else []
+    labels = [_Right("rank"), "idea", "title", _Right(metric), *runs, *extra, *_RUN]
+    rows = [_ranked(entry, len(extra), repeated=repeated) for entry in snapshot.top]
+    return _listing(labels, rows, _done(snapshot))
 
 
-def _ranked(entry: Ranked, columns: int) -> tuple[object, ...]:
+def _ranked(entry: Ranked, columns: int, *, repeated: bool) -> tuple[object, ...]:
     result = entry.result
     cells = (*entry.cells, *[NOTHING] * columns)[:columns]
     value = entry.note if entry.value is None else entry.value
     title = md(result.title, _TITLE)
-    return (entry.rank, result.idea_id, title, value, *cells, result.attempt, *_run(result))
+    runs = _runs(entry.config) if repeated else ()
+    return (entry.rank, result.idea_id, title, value, *runs, *cells, result.attempt, *_run(result))
+
+
+def _runs(config: Config | None) -> tuple[object, object]:
+    """How often a configuration ran, and the mean with its interval; dashes where it ran once."""
+    return (config.n, value_of(config)) if config else (NOTHING, NOTHING)
+
+
+def _group(group: Group) -> tuple[object, ...]:
+    best = group.best
+    ended = f"{group.ended} of {group.total}"
+    return (group.name, md(group.title, _TITLE), ended, group.configs, best.n, value_of(best), best.best)
 
 
 def _run(result: Result) -> tuple[str, str, str]:
@@ -230,6 +244,12 @@ def _failed(result: Result) -> tuple[object, ...]:
 def _skipped(result: Result) -> tuple[object, ...]:
     error = md(result.error or "", _REASON)
     return (result.idea_id, md(result.title, _TITLE), result.cause, error, minute(result.finished_at))
+
+
+def _pruned(result: Result) -> tuple[object, ...]:
+    place, took, ended = _run(result)
+    error = md(result.error or "", _REASON)
+    return (result.idea_id, md(result.title, _TITLE), error, place, took, ended)
 
 
 def _waiting(idea: Waiting) -> tuple[object, ...]:

@@ -9,10 +9,13 @@ from typing import Any
 from orze.core.states import SUCCEEDED, State
 from orze.report.advice import advice
 from orze.report.leaderboard import finite
-from orze.report.model import HostRow, PrimaryMetric, Ranked, Result, Running, Snapshot, Waiting
+from orze.report.merit import Config, Merit
+from orze.report.model import Group, HostRow, PrimaryMetric, Ranked, Result, Running, Snapshot, Waiting
+from orze.report.research import research_json
 from orze.report.text import moment
 
 SCHEMA = 1
+_IDEAS = 100  # ideas of one configuration that are named
 
 
 def status_json(snapshot: Snapshot) -> bytes:
@@ -43,13 +46,17 @@ def status_json(snapshot: Snapshot) -> bytes:
         "free_gpus": list(snapshot.free_gpus),
         "disk_free_gb": _number(snapshot.disk_free_gb, 1),
         "primary_metric": _primary(snapshot),
+        "best": _best(snapshot.merit),
+        "groups": [_group(group) for group in snapshot.groups],
         "top_results": [_result(entry, snapshot) for entry in snapshot.top],
         "recent_results": [_recent(result, snapshot.primary) for result in snapshot.recent],
         "recent_failures": [_failure(result) for result in snapshot.failed],
+        "recent_pruned": [_pruned(result) for result in snapshot.pruned],
         "held": [_waiting(idea) for idea in snapshot.held],
         "quarantined": [_waiting(idea) for idea in snapshot.quarantined],
         "waiting": [_waiting(idea) for idea in snapshot.waiting],
         "hosts": [_host(host) for host in snapshot.hosts],
+        "research": research_json(snapshot.research),
         "problems": [{"text": p.text, "since": _time(p.since)} for p in snapshot.problems],
         "notices": list(snapshot.notices),
     }
@@ -88,6 +95,44 @@ def _primary(snapshot: Snapshot) -> dict[str, object] | None:
     return {"name": primary.name, "sort": sort, "configured": primary.configured}
 
 
+def _best(merit: Merit) -> dict[str, object] | None:
+    """What the results say of the best configuration; None where there is none."""
+    if merit.best is None:
+        return None
+    return {
+        "verdict": merit.verdict,
+        "sentence": merit.sentence,
+        **_config(merit.best),
+        "cleared": merit.old.name if merit.old and merit.verdict == "best" else None,
+        "tied": [config.name for config in merit.tied],
+        "noise": merit.noise,
+        "noise_runs": merit.noise_runs,
+    }
+
+
+def _config(config: Config) -> dict[str, object]:
+    return {
+        "idea_id": config.name,
+        "ideas": list(config.ids[:_IDEAS]),
+        "best_run": config.best,
+        "runs": config.n,
+        "mean": config.mean,
+        "low": config.low,
+        "high": config.high,
+    }
+
+
+def _group(group: Group) -> dict[str, object]:
+    return {
+        "name": group.name,
+        "title": group.title,
+        "ended": group.ended,
+        "total": group.total,
+        "configurations": group.configs,
+        "best": _config(group.best),
+    }
+
+
 def _active(run: Running) -> dict[str, object]:
     return {
         "idea_id": run.idea_id,
@@ -110,6 +155,7 @@ def _result(entry: Ranked, snapshot: Snapshot) -> dict[str, object]:
         "state": result.state.value,
         "value": entry.value,
         "note": entry.note,
+        "config": _config(entry.config) if entry.config else None,
         "metrics": result.metrics,
         "columns": {column.key: cell for column, cell in zip(snapshot.columns, entry.cells, strict=False)},
         "error": result.error,
@@ -146,6 +192,19 @@ def _failure(result: Result) -> dict[str, object]:
         "host": result.host,
         "gpu": result.gpu,
         "attempt": result.attempt,
+        "finished_at": _time(result.finished_at),
+    }
+
+
+def _pruned(result: Result) -> dict[str, object]:
+    return {
+        "idea_id": result.idea_id,
+        "title": result.title,
+        "reason": result.error,
+        "host": result.host,
+        "gpu": result.gpu,
+        "attempt": result.attempt,
+        "seconds": _number(result.seconds, 1),
         "finished_at": _time(result.finished_at),
     }
 

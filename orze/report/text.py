@@ -90,6 +90,16 @@ def number(value: float) -> str:
     return f"{real:.4g}"
 
 
+def interval(mean: float, half: float) -> str:
+    """Write a mean and half the width of its interval, which has two figures: `0.9750 ± 0.0031`."""
+    if half == 0:
+        return f"{number(mean)} ± 0"
+    digits = 1 - math.floor(math.log10(half))
+    if not 0 <= digits <= 8 or abs(mean) >= 1e6:
+        return f"{number(mean)} ± {half:.2g}"
+    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+
+
 def as_float(value: float) -> float:
     """Turn any int or float into a float; one too large for it becomes infinite."""
     try:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orze.attempt.metrics import LINE_LIMIT, parse_progress_line
+from orze.attempt.metrics import LINE_LIMIT, STEP_NAMES, parse_progress_line
 from orze.attempt.spec import CONFIG, PROGRESS
 from orze.core.files import RealFiles
 from orze.core.paths import FarmPaths, IdeaPaths
@@ -28,7 +28,6 @@ _METRICS: Final = 64  # of one line of progress
 _DEPTH: Final = 20
 _NAME_LIMIT: Final = 200  # characters
 _TEXT_LIMIT: Final = 4000
-_STEP_NAMES: Final = ("step", "global_step", "iteration", "epoch")
 _LARGEST: Final = 1 << 53
 _ATTEMPT: Final = re.compile(r"\d{1,18}-[\w.-]{1,200}", re.ASCII)
 # There is no such file, or none that a script may have made; any other error may be gone the next time.
@@ -176,7 +175,7 @@ def _steps(path: str) -> list[tuple[int, dict[str, float]]]:
         if len(kept) > _STEPS:
             every *= 2
             kept = [(at, values) for at, values in kept if at % every == 0]
-    name = next((name for name in _STEP_NAMES if _counts(kept, name)), "")
+    name = next((name for name in STEP_NAMES if _counts(kept, name)), "")
     return [
         (int(values[name]) if name else number, _numbers(flat(values, _METRICS))) for number, values in kept
     ]

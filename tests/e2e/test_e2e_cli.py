@@ -70,7 +70,7 @@ def test_ideas_from_stdin_and_files_get_ids_once(make_farm):
     assert orze(farm, "add", stdin=text) == "idea-001\nidea-002\n"
     (farm.home / "more.md").write_text(text)
     assert orze(farm, "add", "more.md", "--if-absent").startswith("idea-001\nidea-002\n")
-    told = json.loads(orze(farm, "add", "more.md", "--json"))
+    told = json.loads(orze(farm, "add", "more.md", "--json", "--allow-duplicate"))
     assert [(one["id"], one["added"]) for one in told] == [("idea-003", True), ("idea-004", True)]
     (farm.home / "bad.md").write_text("## idea: A\n- **Priority**: no\n")
     assert orze(farm, "add", "bad.md", status=2).startswith("orze: bad.md:2: Priority: ")

@@ -140,7 +140,7 @@ def test_report_only_writes_the_report_anew_beside_a_running_daemon_without_a_pa
 
 
 def test_research_only_says_plainly_that_no_researcher_is_configured(farm):
-    assert "no researcher is configured" in farm.run("--research-only")
+    assert "no research is configured" in farm.run("--research-only", status=2)
     assert not farm.results.exists()
 
 

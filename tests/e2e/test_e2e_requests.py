@@ -68,7 +68,7 @@ def test_a_vanished_idea_whose_id_was_given_to_another_comes_back_under_a_new_on
     farm.wait(lambda: farm.states() == {"TRAINING": 1, "QUEUED": 1}, "the start")
     farm.write(blocker)
     farm.wait_states(TRAINING=1, HELD=1)
-    farm.write(blocker, idea(2, title="Second of the name"))
+    farm.write(blocker, idea(2, title="Second of the name", config="second: 1"))
     farm.wait_states(TRAINING=1, QUEUED=1)
     farm.ask("restore", "idea-002")
     farm.wait(lambda: "## idea-10000: First of the name" in farm.ideas.read_text(), "the new id")

@@ -35,7 +35,7 @@ import orze.farm.starter
 import orze.farm.steward
 import orze.farm.succession
 from orze.coord.chain import Chain
-from orze.coord.record import Record
+from orze.coord.record import Record, digest
 from orze.farm.board import Board
 from orze.farm.launch import Launcher, Merged, Start
 from orze.farm.problems import Problems
@@ -204,7 +204,7 @@ class SimLauncher(Launcher):
         return
 
     def config(self, start: Start) -> Merged:
-        return Merged(start.section, 0)
+        return Merged(start.section, 0, digest(start.section.encode()))  # each idea is one of its own
 
     def _read_base(self) -> Any:
         return (0, 0), "{}\n", {}

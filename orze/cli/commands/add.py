@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orze.cli import output
-from orze.cli.common import DONE, UNANSWERED, Json, NoWait, Timeout, project_of
+from orze.cli.common import DONE, NO, UNANSWERED, Json, NoWait, Timeout, project_of
 from orze.core.errors import OrzeError
 
 if TYPE_CHECKING:
@@ -30,14 +30,16 @@ class _Added:
     """One section on its way.
 
     Attributes:
-        entry: its name in the inbox; empty where the same idea was there before.
+        entry: its name in the inbox; empty where it was not left there.
         idea_id: empty until it has one.
+        earlier: the result that its configuration has already; empty where it was not held against it.
     """
 
     text: str
     title: str
     entry: str = ""
     idea_id: str = ""
+    earlier: str = ""
 
     def plain(self) -> dict[str, object]:
         """What --json prints of it."""
@@ -46,6 +48,7 @@ class _Added:
             "added": bool(self.entry),
             "entry": self.entry or None,
             "title": self.title,
+            "earlier": self.earlier or None,
         }
 
 
@@ -75,15 +78,18 @@ def add(
     if_absent: Annotated[
         bool, typer.Option("--if-absent", help="Add nothing where an idea with the same content is there.")
     ] = False,
+    allow_duplicate: Annotated[
+        bool, typer.Option("--allow-duplicate", help="Run it though its configuration has a result.")
+    ] = False,
     no_wait: NoWait = False,
     timeout: Timeout = None,
     json: Json = False,
 ) -> int:
-    """Add an idea and print the id that it was given.
+    """Add an idea and print the id that it was given, unless its configuration and seed have a result.
 
     The idea is made of options, or read from a file or stdin, which may hold several.
     """
-    from orze.client.sections import check, compose, read_config, split
+    from orze.client.sections import check, compose, read_config, split, with_rerun
 
     joined = ", ".join(after or ()), ", ".join(hosts or ())
     values = (priority, category, parent, hypothesis, gpus, limit, *joined)
@@ -97,6 +103,8 @@ def add(
         texts = [compose(title, fields, read_config(config or ()))]
     else:
         texts = split(_read(file), path="stdin" if file == "-" else file)
+    if allow_duplicate:
+        texts = [with_rerun(text) for text in texts]
     sections = [_Added(text, check(text, path="").title) for text in texts]
     return _add(project, sections, if_absent=if_absent, no_wait=no_wait, timeout=timeout, json=json)
 
@@ -110,18 +118,23 @@ def _add(
     timeout: float | None,
     json: bool,
 ) -> int:
-    from orze.client.adding import check_place, find_same, leave
+    from orze.client.adding import check_place, earlier_result, find_same, leave
     from orze.client.reader import Reader
 
     check_place(project)
     reader = Reader(project)
     if if_absent:
         reader.read()
+    else:
+        reader.follow()
     for section in sections:
         section.idea_id = find_same(reader, section.text, section.title) if if_absent else ""
         if not section.idea_id:
+            section.earlier = earlier_result(project, reader, section.text)
+        if not section.idea_id and not section.earlier:
             section.entry = leave(project, section.text, once=if_absent)
     status = DONE if no_wait else _wait(project, reader, sections, timeout)
+    status = max(status, NO) if any(section.earlier for section in sections) else status
     if json:
         print(output.as_json([one.plain() for one in sections]))
     else:
@@ -134,6 +147,8 @@ def _tell(sections: list[_Added], *, no_wait: bool) -> None:
     for one in sections:
         if one.idea_id:
             output.say(one.idea_id)
+        elif one.earlier:
+            output.complain(f"{one.title} is not added: it has {one.earlier}; --allow-duplicate adds it")
         elif no_wait:
             output.say(f"ideas.d/new/{one.entry}.md")
         if one.idea_id and not one.entry:

@@ -15,6 +15,7 @@ def explain(context: typer.Context, idea: Idea, json: Json = False) -> int:
     from orze.cli.views.idea import explanation_view
     from orze.client.explain import explain as told
     from orze.client.facts import facts_of
+    from orze.client.groups import explain_group, members, state_of
     from orze.client.ids import check_known
     from orze.client.reader import Reader
 
@@ -22,9 +23,14 @@ def explain(context: typer.Context, idea: Idea, json: Json = False) -> int:
     reader = Reader(project)
     reader.read()
     check_known([idea], reader.queue.ids())
-    facts = facts_of(project, reader, idea, start=start_command(context))
-    answer = told(facts)
-    value = {"idea_id": idea, "state": facts.state, **asdict(answer)}
+    entry = reader.queue.get(idea)
+    if entry and entry.members and entry.state is None:
+        group = members(reader, idea)
+        state, answer = state_of(group), explain_group(idea, group)
+    else:
+        facts = facts_of(project, reader, idea, start=start_command(context))
+        state, answer = facts.state, told(facts)
+    value = {"idea_id": idea, "state": state, **asdict(answer)}
     output.emit(
         value,
         json=json,

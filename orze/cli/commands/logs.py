@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orze.cli.common import DONE, NO, USAGE, Idea, Json, project_of
+from orze.core.errors import OrzeError
 
 if TYPE_CHECKING:
     from orze.client.project import Project
@@ -140,6 +141,8 @@ def _check_known(project: Project, idea: str) -> None:
     reader = Reader(project)
     reader.read()
     check_known([idea], reader.queue.ids())
+    if count := reader.queue.members(idea):
+        raise OrzeError(f"{idea} is a group; name one of its members, {idea}.1 to {idea}.{count}")
 
 
 class _Shown:

@@ -24,6 +24,7 @@ _STYLES = {
     "QUARANTINED": "yellow",
     "HELD": "yellow",
     "STOPPED": "yellow",
+    "PRUNED": "yellow",
     "WITHDRAWN": "yellow",
 }
 

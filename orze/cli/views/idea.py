@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orze.cli.output import text
+from orze.cli.output import safe, text
 from orze.cli.views.common import facts, metric_text, section, state_text, table, value_text, when
 from orze.client.differ import Row, changed, rows
+from orze.client.groups import Member
 from orze.client.story import Attempt
 from orze.client.whole import Whole
 from orze.core.states import SUCCEEDED
@@ -31,6 +32,8 @@ def idea_view(whole: Whole, parent: Whole | None) -> RenderableType:
         parent: the same of the idea that it builds on; None where it names none that is known.
     """
     parts: list[RenderableType] = [_head(whole), _facts(whole)]
+    if whole.members:
+        parts.append(section("Members", _members(whole.members)))
     if whole.attempts:
         parts.append(section("Attempts", _attempts(whole.attempts)))
     if whole.metrics:
@@ -100,6 +103,19 @@ def _facts(whole: Whole) -> Table:
 
 def _maybe(value: str) -> Text | None:
     return text(value) if value else None
+
+
+def _members(members: Sequence[Member]) -> Table:
+    made = table("", "state", "result", "", right=("result",), wide=("",))
+    for member in members[:_ROWS]:
+        value = "" if member.value is None else metric_text(member.value)
+        told = text(member.title, limit=120)
+        if member.reason:
+            told.append(f": {safe(member.reason)}", "dim")
+        made.add_row(text(member.idea_id), state_text(member.state or ""), text(value), told)
+    if len(members) > _ROWS:
+        made.add_row(text(f"… and {len(members) - _ROWS} more"), Text(""), Text(""), Text(""))
+    return made
 
 
 def _attempts(attempts: Sequence[Attempt]) -> RenderableType:

@@ -25,6 +25,7 @@ _WIDE = 100  # columns from which on titles are shown beside running ideas
 _LEAST = 3  # rows that each table keeps in a low window
 _HEADINGS = 6  # lines of the two tables that are no rows
 _RESULTS, _PROBLEMS = 8, 5
+_SENTENCE = 400  # characters of what is said of the best
 
 _ORDER = (State.QUEUED, State.HELD, State.QUARANTINED, State.COMPLETED, State.EVALUATED, State.FAILED)
 
@@ -131,6 +132,9 @@ def _counts(told: dict[str, Any]) -> Text:
 
 
 def _best(told: dict[str, Any]) -> list[RenderableType]:
+    best = told.get("best")
+    if isinstance(best, dict) and (sentence := text_of(best.get("sentence"))):
+        return [text(sentence, "green" if best.get("verdict") == "best" else "", limit=_SENTENCE)]
     primary = told.get("primary_metric")
     first = next(iter(objects_of(told.get("top_results"))), {})
     value = number_of(first.get("value"))

@@ -285,6 +285,7 @@ STATUS: dict[str, Any] = {
     },
     "disk_free_gb": 83.7,
     "primary_metric": {"name": "val_accuracy", "sort": "descending", "configured": False},
+    "best": {"verdict": "one run", "sentence": "Best so far, one run: idea-002, val_accuracy 0.9400"},
     "top_results": [{"rank": 1, "idea_id": "idea-002", "title": "A lower rate", "value": 0.94}],
     "recent_results": [
         {

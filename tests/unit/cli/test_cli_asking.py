@@ -11,8 +11,12 @@ import pytest
 
 from orze.cli.app import main
 from orze.cli.common import asker
+from orze.coord.journal import Journal
 from orze.coord.requests import KINDS, pending
+from orze.core.clock import ManualClock
 from orze.core.files import RealFiles
+from orze.core.paths import FarmPaths
+from orze.ideas.canonical import config_key
 
 
 @pytest.fixture
@@ -101,3 +105,30 @@ def test_wait_tells_what_is_not_ended_when_the_time_is_up(farm: Path, capsys):
     assert json.loads(out) == [{"id": f"idea-00{n}", "state": "QUEUED"} for n in (1, 2)]
     assert "orze: nothing of it can run now: idea-002 QUEUED (for hosts nowhere)" in err.splitlines()
     assert "orze: not ended when the time was up: idea-001 QUEUED, idea-002 QUEUED (for hosts nowhere)" in err
+
+
+def test_an_idea_whose_configuration_has_a_result_is_answered_with_it(farm: Path, capsys):
+    values = {"lr": 0.1, "layers": [64, 64]}
+    facts = {"config": config_key(values), "seed": 3, "metrics": {"val_loss": 0.25}}
+    paths = FarmPaths(str(farm / "results"))
+    journal = Journal(RealFiles(), paths.journal, ManualClock(), frame={})
+    journal.write(1, {"outcomes": [["idea-001", "COMPLETED", facts]]})
+    (farm / "configs").mkdir()
+    (farm / "configs" / "base.yaml").write_text("lr: 1\nlayers: [64, 64]\nseed: 1\n")
+    same = "## idea: Again\n- **Seed**: 2\n\n```yaml\nlr: 1.0e-1\n```\n"
+    (farm / "more.md").write_text(f"{same}\n## idea: New\n\n```yaml\nlr: 0.1\n```\n")
+    assert main(["add", "more.md", "--timeout", "0", "--no-wait", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    earlier = "the same configuration and seed as idea-001, which has val_loss 0.2500"
+    assert [(one["title"], one["added"], one["earlier"]) for one in told] == [
+        ("Again", False, earlier),
+        ("New", True, None),
+    ]
+    (farm / "same.md").write_text(same)
+    assert main(["add", "same.md", "--no-wait"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"orze: Again is not added: it has {earlier}; --allow-duplicate adds it\n")
+    before = set((farm / "ideas.d" / "new").iterdir())
+    assert main(["add", "same.md", "--no-wait", "--allow-duplicate"]) == 0
+    (entry,) = set((farm / "ideas.d" / "new").iterdir()) - before
+    assert entry.read_text() == same.replace("Again\n", "Again\n- **Rerun**: yes\n")

@@ -97,6 +97,6 @@ def test_faults_of_the_settings_are_all_told_with_their_lines(tmp_path: Path):
 
 def test_a_farm_without_a_researcher_says_so(tmp_path: Path):
     done = run("--research-only", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "no researcher is configured" in done.stdout
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no research is configured" in done.stderr
     assert list(tmp_path.iterdir()) == []

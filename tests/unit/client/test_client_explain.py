@@ -52,6 +52,7 @@ def test_two_slots_on_one_card_are_one_card():
     assert obstacle(HostRow("a", True, False, slots, 0, 2, 1.0), idea(GPUs="2")) == "1 card, and it needs 2"
 
 
+PRUNED = attempt(cause="pruned", error="pruned at step 40: acc 0.71, the median of 12 others there is 0.83")
 HAS = {"idea": idea(), "hosts": [host("gpu-a", "free")]}
 CASES = [
     ("QUEUED", HAS, "is queued, the next in order", "gpu-a has room", ""),
@@ -69,6 +70,7 @@ CASES = [
         "is training",
         "orze explain",
     ),
+    ("QUEUED", {**HAS, "same": "idea-002"}, "is queued", "idea-002 runs with the same", "**Rerun**: yes"),
     ("QUEUED", {**HAS, "after": [("idea-002", None)]}, "", "is not in ideas.md", "add idea-002"),
     (
         "QUEUED",
@@ -131,6 +133,7 @@ CASES = [
         "now 1",
     ),
     ("STOPPED", {}, "was stopped", "operator", "orze retry"),
+    ("PRUNED", {"attempts": [PRUNED]}, "stopped early", "the median of 12", "runs it again, and to its end"),
     ("WITHDRAWN", {}, "is withdrawn", "operator", "orze release"),
 ]
 

@@ -54,7 +54,7 @@ TIME = "must be a time (seconds such as 3600, or 90m, 2h, 1h30m, 1d)"
         ),
         ("hosts:\n  a*:\n    gpu: 1", "3: unknown key 'gpu' in hosts.a* — did you mean 'gpus'?"),
         ('"a\\nb": 1', "1: unknown key 'a\\nb' — orze.yaml.example lists them all"),
-        ("research: {every: 1h}", "1: `research` is not available in this version; remove it"),
+        ("refine: {every: 1h}", "1: `refine` is not available in this version; remove it"),
         ("timeout: soon", f"1: timeout {TIME}, not 'soon'"),
         ("timeout: [1h]", f"1: timeout {TIME}, not a list"),
         ("timeout: -5", "1: timeout must be more than 0, not -5"),

@@ -258,6 +258,8 @@ def test_the_default_of_every_key_is_what_settings_hold() -> None:
         "post_scripts[].name",
         "post_scripts[].script",
         "report.columns[].key",
+        "research.price.input",
+        "research.price.output",
         "trackers.mlflow.uri",
         "trackers.wandb.project",
         "trackers.trackio.project",

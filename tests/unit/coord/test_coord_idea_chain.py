@@ -254,6 +254,11 @@ def test_failures_are_counted_by_cause_and_those_of_the_machine_are_not():
     assert told.fold.attempt == 5
 
 
+def test_what_was_stopped_early_is_pruned_and_no_failure():
+    fold = Story().tell(claim(), fail(cause=Cause.PRUNED))
+    assert (fold.state, fold.failures, fold.by_cause) == (State.PRUNED, 0, {})
+
+
 def test_a_retry_forgives_by_cause_but_counts_all_failures():
     told = Story()
     fold = told.tell(claim(), fail(cause=Cause.SCRIPT), retry)

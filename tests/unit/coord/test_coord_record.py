@@ -134,6 +134,8 @@ def test_every_record_has_a_nonce_of_its_own():
         ("metrics", [{}, {"a": [1]}], [[], None, "x"]),
         ("post_errors", [[], ["x"]], [5, "x", [5], {"a": 1}]),
         ("error", ["", "x"], [5, None, []]),
+        ("config", ["", "c0ffee"], [5, None, ["c0ffee"]]),
+        ("seed", [0, -7, 1 << 62], [1.0, True, "7", None, 1 << 64]),
     ],
 )
 def test_what_a_record_says_is_of_its_kind_or_the_record_is_void(name, good, bad):

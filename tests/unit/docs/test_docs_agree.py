@@ -24,14 +24,16 @@ from orze.core.files import RealFiles
 from orze.core.states import Cause, State
 from orze.farm.launch import Launcher, Start
 from orze.gpu.slots import Slot
-from orze.ideas import inbox
+from orze.ideas import fields, inbox
 from orze.ideas import parse as ideas
 from orze.ideas.merge import renumber
 from orze.ideas.scan import scan
 from orze.report.advice import ADVICE
+from orze.report.merit import Config, judge
 from orze.report.model import (
     CardRow,
     Column,
+    Group,
     HostRow,
     PrimaryMetric,
     Problem,
@@ -41,17 +43,26 @@ from orze.report.model import (
     Snapshot,
     Waiting,
 )
+from orze.report.research import ArmRow, ResearchStanding
 from orze.report.status import status_json
 
 RULES, README = Page("RULES.md"), Page("README.md")
 PROTOCOL, ARCHITECTURE = Page("docs/protocol.md"), Page("docs/architecture.md")
 GUIDES = [RULES, README]
-PAGES = [*GUIDES, PROTOCOL, ARCHITECTURE, Page("CONTRIBUTING.md"), Page("CHANGELOG.md"), Page("docs/cli.md")]
+PAGES = [
+    *GUIDES,
+    PROTOCOL,
+    ARCHITECTURE,
+    Page("CONTRIBUTING.md"),
+    Page("CHANGELOG.md"),
+    Page("docs/cli.md"),
+    Page("docs/research.md"),
+]
 PAGES += [Page(str(path.relative_to(ROOT))) for path in sorted(ROOT.glob("examples/**/*.md"))]
 COMMANDS = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 # Objects of status.json whose names come from results or ideas, not from the program.
-FREE = {"states", "top_results[].metrics", "top_results[].columns"}
+FREE = {"states", "research.budget_left", "top_results[].metrics", "top_results[].columns"}
 
 
 def only(names: list[tuple[str, ...]]) -> list[str]:
@@ -69,6 +80,7 @@ def snapshot() -> Snapshot:
     """One of everything that status.json can tell."""
     result = Result("idea-002", "t", State.COMPLETED, None, None, "a", "0", 1, 1e9, 1.0, {"loss": 0.5}, 1)
     waiting = [Waiting("idea-003", "t", "why", "ideas.md:3")]
+    config = Config("k", ("idea-002",), "idea-002", 1, 1, 0.5)
     return Snapshot(
         title="t",
         generated_at=1e9,
@@ -76,10 +88,13 @@ def snapshot() -> Snapshot:
         leader="a",
         primary=PrimaryMetric("loss", ascending=True, configured=False),
         counts={State.COMPLETED: 1},
-        top=[Ranked(1, 0.5, "", result, ("0.5",))],
+        merit=judge([config], ascending=True),
+        groups=[Group("idea-002", "t", 1, 1, 1, config)],
+        top=[Ranked(1, 0.5, "", result, ("0.5",), config)],
         running=[Running("idea-001", "t", State.TRAINING, "a", "0", 1.0, 1)],
         recent=[result],
         failed=[result],
+        pruned=[result],
         held=waiting,
         quarantined=waiting,
         waiting=waiting,
@@ -88,6 +103,9 @@ def snapshot() -> Snapshot:
                 "a", alive=True, leader=True, cards=(CardRow("0", "n", "free"),), running=1, free=0, seen_s=0
             )
         ],
+        research=ResearchStanding(
+            "llm", "llm (m)", "waiting", arms=[ArmRow("llm", False, 1, 1, 1, 1, 1, 1, 0.1)]
+        ),
         problems=[Problem("text", 1e9)],
         columns=[Column("loss")],
     )
@@ -129,7 +147,7 @@ def test_the_causes_of_the_rules_are_those_of_the_code_with_the_same_advice() ->
 
 
 def test_the_fields_of_the_rules_are_those_that_the_parser_reads() -> None:
-    assert {name.lower() for name in only(RULES.names("Fields"))} == set(ideas._READERS)
+    assert {name.lower() for name in only(RULES.names("Fields"))} == set(fields._READERS)
 
 
 def test_the_flags_of_the_rules_are_those_of_the_parser() -> None:

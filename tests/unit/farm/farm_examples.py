@@ -78,6 +78,8 @@ class Played:
     Args:
         frame: process and machine that the claim names; by default one of HERE that does not live.
         heartbeat: whether it leaves a heartbeat.
+        mark: that of its token.
+        more: what its claim says beside the usual.
     """
 
     def __init__(
@@ -90,12 +92,16 @@ class Played:
         heartbeat: bool = True,
         gpu: str = "0",
         text: str = "",
+        config: str = "",
+        mark: str = "",
+        more: Mapping[str, object] | None = None,
     ) -> None:
         self.context = made
         self.idea_id = idea_id
-        self.token = machine.new_token()
+        self.token = machine.new_token(mark)
         claims = Claims(made.files, made.paths, made.clock, quiet=0.0)
         content = {"section": text, "sha": "ab" * 16, "gpu": gpu, "cards": [], "at": made.clock.wall()}
+        content |= {**({"config": config} if config else {}), **(more or {})}
         claimed = claims.claim(idea_id, self.token, frame or machine.frame(NOBODY, 1), content)
         assert isinstance(claimed, Claimed), claimed
         self.fold = claimed.fold

@@ -31,6 +31,7 @@ from orze.ideas.scan import scan
 ME = "idea-001"
 OWN_RECORD = {State.COMPLETED: {}, State.EVALUATED: {"evaluated": True}}
 FAILURES = {State.FAILED: {}, State.SKIPPED: {"skip": True}, State.STOPPED: {"cause": "stopped"}}
+FAILURES |= {State.PRUNED: {"cause": "pruned"}}
 
 
 def farm(home: Path, **settings) -> tuple[Assembly, Applier]:
@@ -42,6 +43,7 @@ def farm(home: Path, **settings) -> tuple[Assembly, Applier]:
         queue=members.queue,
         attempts=members.attempts,
         hosts=members.hosts,
+        board=members.board,
     )
     return members, made
 
@@ -71,8 +73,6 @@ def bring(members: Assembly, state: State) -> None:
         played.end("DONE" if done else "FAIL", **(OWN_RECORD if done else FAILURES)[state])
         members.settler.settle(ME, played.fold)
         lead(members)
-    elif state is State.PRUNED:
-        journal.write(term, {"outcomes": [[ME, state, {}]]})
     follow(members)
     assert members.queue.get(ME).state is state
 
@@ -121,14 +121,16 @@ EXPECTED: dict[tuple[str, State], tuple[State | str, str, bool]] = {
     },
     **{
         ("retry", state): (State.QUEUED, "idea-001 is queued again", True)
-        for state in (State.COMPLETED, State.EVALUATED, State.FAILED, State.SKIPPED, State.STOPPED)
+        for state in (
+            State.COMPLETED,
+            State.EVALUATED,
+            State.FAILED,
+            State.SKIPPED,
+            State.STOPPED,
+            State.PRUNED,
+        )
     },
     ("retry", State.WITHDRAWN): (SAME, "idea-001 was withdrawn; release it", False),
-    ("retry", State.PRUNED): (
-        SAME,
-        "idea-001 has no record of its own; remove results/idea-001 to have it run",
-        False,
-    ),
     **{("restore", state): (SAME, "idea-001 is in ideas.md", True) for state in State},
     ("restore", State.QUARANTINED): (
         SAME,

@@ -225,7 +225,7 @@ def test_what_this_daemon_prepares_is_not_judged_by_its_heartbeat(tmp_path: Path
     made = context(tmp_path)
     attempts = Attempts(made)
     played = Played(made, "idea-001", frame=process().frame)
-    attempts.preparing(played.token)
+    attempts.preparing(played.token, "idea-001")
     assert look(attempts, judge=True) == ([], [], [])
     assert list(attempts) == []
     began = attempts.began("idea-001", played.fold)
@@ -246,7 +246,7 @@ def test_a_keeper_that_was_dropped_is_seen_like_anybody_s(tmp_path: Path):
     made = context(tmp_path)
     attempts = Attempts(made)
     token = HERE.new_token()
-    attempts.preparing(token)
+    attempts.preparing(token, "idea-001")
     Path(made.paths.heartbeat("idea-001", token)).write_bytes(b"%020d\n" % 0)
     assert look(attempts) == ([], [], [])
     attempts.dropped(token)

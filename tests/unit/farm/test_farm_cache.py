@@ -34,6 +34,8 @@ SECTIONS = (
     section(7, GPUs="2"),
     "## idea-x: no id\n\n",
     section(3, title="The same id again"),
+    section(9, Repeats="2", yaml="sweep: {number: [1, 2, 3]}"),
+    section(10, After="idea-009"),
 )
 
 

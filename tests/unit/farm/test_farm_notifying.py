@@ -232,3 +232,34 @@ def test_a_host_without_apprise_is_told_so_at_the_start(farm, monkeypatch) -> No
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'orze\[notify\]'"):
         members.notifying.check()
+
+
+def outcome(members: Assembly, number: int, value: float, config: str, seed: int) -> None:
+    """The journal tells of a result of a configuration."""
+    facts = {"metrics": {"val_loss": value}, "config": config, "seed": seed}
+    row = [f"idea-{number:03d}", "COMPLETED", facts]
+    members.journal.write(members.leadership.fold.term, {"outcomes": [row]})
+    lead(members)
+    steps(members)
+
+
+def test_a_best_that_has_to_be_confirmed_is_told_when_it_is(farm, senders) -> None:
+    members = farm(report={"confirm": 2})
+    steps(members)
+    outcome(members, 1, 0.5, "a" * 16, 0)
+    assert senders.heard("new best") == 0
+    outcome(members, 11, 0.5, "a" * 16, 1)
+    assert senders.heard("new best idea-001 val_loss 0.5000 (the first result)") == 1
+    outcome(members, 2, 0.25, "b" * 16, 0)
+    assert senders.heard("new best") == 1
+    outcome(members, 12, 0.25, "b" * 16, 1)
+    assert senders.heard("new best idea-002 val_loss 0.2500 (was 0.5000)") == 1
+    assert senders.heard("clears idea-001's 0.5000 ± 0") == 1
+
+
+def test_without_that_a_single_run_is_told_as_one(farm, senders) -> None:
+    members = farm()
+    steps(members)
+    outcome(members, 1, 0.5, "a" * 16, 0)
+    assert senders.heard("new best idea-001 val_loss 0.5000 (the first result)") == 1
+    assert senders.heard("best so far, one run") == 1

@@ -32,6 +32,7 @@ def applier_of(members: Assembly) -> Applier:
         queue=members.queue,
         attempts=members.attempts,
         hosts=members.hosts,
+        board=members.board,
     )
 
 

@@ -136,3 +136,15 @@ def test_flat_metrics_hold_plain_values_in_the_order_of_the_file(metrics):
     assert all(value is None or isinstance(value, bool | int | float | str) for value in flat.values())
     tops = [name for name in metrics if name in flat]
     assert [name for name in flat if name in tops] == tops
+
+
+@pytest.mark.parametrize(
+    ("said", "config", "seed"),
+    [({"config": "c0ffee", "seed": -3}, "c0ffee", -3), ({}, "", 0)],  # earlier versions claimed without
+)
+def test_an_outcome_tells_configuration_and_seed_of_its_claim(tmp_path: Path, said, config: str, seed: int):
+    played = Played(context(tmp_path), "idea-001", more=said)
+    played.append("DONE")
+    ended_so = outcome_of(played.fold)
+    assert ended_so
+    assert (ended_so[1]["config"], ended_so[1]["seed"]) == (config, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from farm_examples import an_idea
 
-from orze.coord.journal import Known
+from orze.coord.known import Known
 from orze.core.states import RUNNING, SUCCEEDED, TERMINAL, State
 from orze.farm.queue import Queue
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from orze.coord.journal import Known
+from orze.coord.known import Known
 from orze.core.states import RUNNING, SUCCEEDED, TERMINAL, State
 from orze.farm.queue import Queue
 

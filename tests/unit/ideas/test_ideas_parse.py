@@ -108,11 +108,37 @@ def test_ids_may_stand_in_backticks_and_count_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["- **Repeats**: 1", "- **Commit**:", "- **Timeout**:", "- **GPUs**:", "- **Priority**:"]
+    "line",
+    [
+        *("- **Repeats**: 1", "- **Commit**:", "- **Timeout**:", "- **GPUs**:", "- **Priority**:"),
+        *("- **Repeats**:", "- **Seed**:", "- **Seed**: 0", "- **Rerun**:", "- **Rerun**: no"),
+    ],
 )
 def test_a_field_that_asks_for_nothing_is_accepted(line: str) -> None:
     idea = read(f"## idea-1: x\n{line}\n")
     assert (idea.gpus, idea.timeout, idea.priority, idea.fields) == (1, None, Priority.MEDIUM, ())
+    assert (idea.repeats, idea.seed, idea.rerun, idea.members) == (1, 0, False, 0)
+
+
+@pytest.mark.parametrize("prose", ["", "> A quote, so that the section is read line by line.\n"])
+def test_a_text_of_several_lines_keeps_its_last_line_end_whatever_stands_around_it(prose: str) -> None:
+    text = f"## idea-1: x\n{prose}~~~yaml\na: |\n  one\n  two\n~~~\n"
+    assert load_config(text, path="", line=1) == {"a": "one\ntwo\n"}
+    assert load_config(text.replace("~~~", "```"), path="", line=1) == {"a": "one\ntwo\n"}
+
+
+def test_sweep_and_repeats_make_a_group_and_seed_and_rerun_are_read() -> None:
+    idea = read(
+        "## idea-1: x\n- **Repeats**: 3\n- **Seed**: 7\n- **Rerun**: yes\n```yaml\nsweep: {a: [1, 2]}\n```\n"
+    )
+    assert (idea.repeats, idea.seed, idea.rerun, idea.members) == (3, 7, True, 6)
+    assert load_config("## idea-1: x\n```yaml\nb: 1\nsweep: {a: [1]}\n```\n", path="", line=1) == {"b": 1}
+
+
+def test_members_are_named_in_parent_and_after_and_have_sections_that_are_read() -> None:
+    idea = read("## idea-1.12: x [a=1]\n- **Parent**: idea-2.1\n- **After**: idea-3, idea-4.10\n")
+    assert (idea.id, idea.number, idea.order) == ("idea-1.12", 1, (2, 1, 12, "idea-1.12"))
+    assert (idea.parent, idea.after) == ("idea-2.1", ("idea-3", "idea-4.10"))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +155,8 @@ def test_a_field_that_asks_for_nothing_is_accepted(line: str) -> None:
         ("- **Parent**: idea-2, idea-3", 101, "Parent: an idea has one parent: name the others in After"),
         ("- **Parent**: idea-1", 100, "idea-1 names itself in Parent or After"),
         ("- **After**: idea-2, idea-1", 100, "idea-1 names itself in Parent or After"),
-        ("- **After**: idea-001.1", 101, "After: 'idea-001.1' is no id of an idea"),
+        ("- **After**: idea-001.", 101, "After: 'idea-001.' is no id of an idea"),
+        ("- **After**: idea-2, idea-1.3", 100, "idea-1 names itself in Parent or After"),
         ("- **After**: ../../etc", 101, "After: '../../etc' is no id of an idea"),
         ("- **Hosts**: " + "h,".join(map(str, range(102))), 101, "Hosts: it names more than 100"),
         (
@@ -137,24 +164,24 @@ def test_a_field_that_asks_for_nothing_is_accepted(line: str) -> None:
             103,
             "priority: it is given twice: keep one of them",
         ),
-        (
-            "- **Repeats**: 3",
-            101,
-            "Repeats: this version cannot repeat an idea yet: write one idea for each seed",
-        ),
-        ("- **Repeats**: many", 101, "Repeats: this version cannot repeat an idea yet"),
+        ("- **Repeats**: 0", 101, "Repeats: '0' is no whole number from 1 to"),
+        ("- **Repeats**: many", 101, "Repeats: 'many' is no whole number from 1 to"),
+        ("- **Repeats**: 101", 100, "the section makes 101 members, and max_members in orze.yaml allows 100"),
+        ("- **Seed**: -1", 101, "Seed: '-1' is no whole number from 0 to"),
+        ("- **Rerun**: maybe", 101, "Rerun: 'maybe' is neither yes nor no"),
         (
             "- **Commit**: 3f2a9c1",
             101,
             "Commit: this version cannot run an idea at a commit of its own yet: start",
         ),
         ("- **x**: y\n" * 101, 201, "x: the section has more than 100 fields"),
+        ("```yaml\na: 1\nsweep:\n  lr: []\n```", 103, "sweep: lr: it has no values"),
+        ("```yaml\nsweep: [1, 2]\n```\ntext", 102, "sweep: it must be a mapping of dotted keys to axes"),
         (
-            "```yaml\nsweep:\n  lr: [1, 2]\n```",
-            102,
-            "this version cannot expand a sweep yet: write one idea for each",
+            "- **Repeats**: 3\n```yaml\nsweep: {a: [1, 2, 3, 4, 5, 6], b: {range: [1, 6, 6]}}\n```",
+            103,
+            "the section makes 108 members, and max_members in orze.yaml allows 100",
         ),
-        ("```yaml\nsweep: {lr: [1, 2]}\n```\ntext", 102, "this version cannot expand a sweep yet"),
         (
             "```yaml\na: 1\n```\n\n~~~ yml\nb: 1\n~~~",
             105,

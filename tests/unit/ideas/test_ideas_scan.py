@@ -219,7 +219,7 @@ def test_the_heading_holds_id_and_title(heading: str, idea_id: str, title: str) 
         ("## Idea-001: x", "the id must be idea- and digits"),
         (f"## idea-{'1' * 19}: x", "the id must be idea- and digits (18 at most)"),
         ("## idea-١: x", "the id must be idea- and digits"),
-        ("## idea-001.1: x", "an id such as idea-001.1 is kept for a member of a sweep"),
+        ("## idea-001.1: x", "an id such as idea-001.1 is given to a member of a sweep"),
         ("## idea-001 A title", "put a colon after the id, as in '## idea-001: A title'"),
     ],
 )

@@ -236,7 +236,7 @@ def test_when_the_first_of_two_goes_the_second_takes_its_place(farm: Farm) -> No
     ("text", "idea_id", "line", "reason"),
     [
         ("## idea-x: y\n\n" + section(9), None, 4, "the id must be idea- and digits"),
-        ("## idea-7.1: y\n", None, 4, "is kept for a member of a sweep"),
+        ("## idea-7.1: y\n", None, 4, "is given to a member of a sweep"),
         (
             "## idea-7: y\n```yaml\na: 1\n" + section(9),
             "idea-7",

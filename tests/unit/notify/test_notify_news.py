@@ -179,3 +179,13 @@ def test_every_kind_of_news_has_its_words() -> None:
         event = Event(kind=kind, head="x")
         assert compose("f", [event, event])[0] != "farm f: "
         assert compose("f", [event], 1)[0] != "farm f: "
+
+
+def test_a_dead_researcher_is_news_once_and_again_only_when_it_had_come_back() -> None:
+    why = "llm (m) left no valid new idea in its last 3 rounds: @here"
+    after, events = news(told(), now(queued=1, research_dead=why))
+    assert [(event.kind, event.head) for event in events] == [(News.RESEARCH_DEAD, "research is dead")]
+    assert "＠here" in events[0].more
+    assert news(after, now(queued=1, research_dead=why))[1] == []
+    back, _ = news(after, now(queued=1))
+    assert len(news(back, now(queued=1, research_dead=why))[1]) == 1

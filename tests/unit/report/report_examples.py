@@ -44,6 +44,7 @@ DONE = [
     outcome(4, "Diverged", metrics={"val_accuracy": float("nan")}, gpu="0,1"),
 ]
 FAILED = [outcome(5, "Too large", State.FAILED, cause="cuda_oom", error="CUDA out of memory", attempt=2)]
+PRUNED = [outcome(11, "Hopeless", State.PRUNED, cause="pruned", error="pruned at step 40")]
 SKIPPED = [outcome(6, "Child", State.SKIPPED, error="its After, idea-005, failed", attempt=0)]
 
 
@@ -65,10 +66,12 @@ def snapshot(**other):
         "leader": "node-a",
         "primary": ranking.primary,
         "counts": {State.COMPLETED: 4, State.FAILED: 1, State.SKIPPED: 1, State.TRAINING: 1, State.HELD: 1},
+        "merit": ranking.merit(),
         "top": [dataclasses.replace(r, cells=("0.91",)) for r in ranking.top(10)],
         "running": [Running("idea-007", "Boosting", State.TRAINING, "node-a", "1", 75.0, 1, "loss 0.31")],
         "failed": FAILED,
         "skipped": SKIPPED,
+        "pruned": PRUNED,
         "held": [Waiting("idea-008", "Gone", "vanished from ideas.md")],
         "quarantined": [Waiting("idea-009", "Broken", "line 9: no mapping here", "ideas.md:7")],
         "waiting": [Waiting("idea-010", "Later", "idea-007 to complete", "ideas.md:12")],

@@ -10,7 +10,18 @@ from report_examples import DONE, FAILED, NOON, bare, board, outcome, snapshot
 
 from orze.core.states import Cause, State
 from orze.report.advice import ADVICE
-from orze.report.model import CardRow, Column, HostRow, PrimaryMetric, Problem, Ranked, Running, Waiting
+from orze.report.merit import Config, judge
+from orze.report.model import (
+    CardRow,
+    Column,
+    Group,
+    HostRow,
+    PrimaryMetric,
+    Problem,
+    Ranked,
+    Running,
+    Waiting,
+)
 from orze.report.render import report_md, table
 from orze.report.text import plain, width
 
@@ -71,8 +82,8 @@ def test_the_headline_tells_the_best_and_its_lead_without_a_claim():
     report = report_md(snapshot())
     assert report.startswith("# Digits\n\n2025-11-21 12:00 UTC · cycle 42 · led by node-a\n")
     assert (
-        "**Best so far, one run:** idea-002 (A wider network: 256 \\| 128) "
-        "with **val_accuracy 0.9889**, 0.0167 ahead of idea-003.\n"
+        "**Best so far, one run:** idea-002 (A wider network: 256 \\| 128), val_accuracy 0.9889, "
+        "0.0167 ahead of idea-003; repeat it with report.confirm or Repeats.\n"
     ) in report
     assert "Ranked by val_accuracy, higher is better (chosen by its name;" in report
     assert "8 ideas: 1 held, 1 training, 4 completed, 1 failed, 1 skipped\n" in report
@@ -152,8 +163,11 @@ def test_where_nothing_can_be_ranked_the_headline_says_why(primary, told):
 
 def test_a_tie_at_the_top_is_no_lead():
     top = [Ranked(n, 0.5, "", outcome(n, "x")) for n in (1, 2)]
-    report = report_md(bare(primary=PrimaryMetric("auc", False, True), top=top, counts={State.EVALUATED: 9}))
-    assert "**auc 0.5000**, the same as idea-002." in report
+    same = [Config("", (f"idea-00{n}",), f"idea-00{n}", n, 1, 0.5) for n in (1, 2)]
+    merit = judge(same, ascending=False, metric="auc")
+    primary, counts = PrimaryMetric("auc", False, True), {State.EVALUATED: 9}
+    report = report_md(bare(primary=primary, merit=merit, top=top, counts=counts))
+    assert "idea-001 (x), auc 0.5000, the same as idea-002; " in report
     assert "Ranked by auc, higher is better\n" in report
     assert "\n\nand 7 more\n" in report
 
@@ -196,7 +210,10 @@ def test_no_text_can_break_the_report(texts, real):
     a, b, c, d, e, f, g, h = texts
     result = outcome(1, a, error=b or "?", host=c, gpu=d, seconds=real, finished_at=real)
     other = dataclasses.replace(result, idea_id=h)
+    config = Config(a, (b, c), d, 1, 2, real, 0.1, real, real)
     made = bare(
+        merit=judge([config], ascending=True, metric=e),
+        groups=[Group(f, g, 1, 2, 3, config)],
         title=f"The farm {f}",  # no heading of ours
         leader=g,
         primary=PrimaryMetric(e, True, False, (h,)),
@@ -206,6 +223,7 @@ def test_no_text_can_break_the_report(texts, real):
         running=[Running(a, b, State.TRAINING, c, d, real, 1, e)],
         failed=[dataclasses.replace(result, cause=f)],
         skipped=[result],
+        pruned=[result],
         held=[Waiting(a, b, c, d)],
         quarantined=[Waiting(a, b, c, d)],
         waiting=[Waiting(a, b, c, d)],
@@ -216,9 +234,17 @@ def test_no_text_can_break_the_report(texts, real):
     )
     report = report_md(made)
     found = sections(report)
-    names = ["Leaderboard", "Trained, but the evaluation failed", "Running now", "Failed", "Skipped", "Held"]
-    names += ["Quarantined", "Waiting", "Hosts", "Problems"]
+    names = [
+        "Leaderboard",
+        "Groups",
+        "Trained, but the evaluation failed",
+        "Running now",
+        "Failed",
+        "Skipped",
+    ]
+    names += ["Stopped early", "Held", "Quarantined", "Waiting", "Hosts", "Problems"]
     assert list(found)[-len(names) :] == names
+    assert found["Stopped early"][0][1][1] == plain(a, 48)
     assert found["Held"][0][1] == [plain(a), plain(b, 48), plain(c, 160), plain(d)]
     assert found["Quarantined"][0][1] == [plain(d), plain(a), plain(b, 48), plain(c, 160)]
     assert found["Leaderboard"][0][0][4] == plain(h or g)
@@ -233,3 +259,24 @@ def test_no_text_can_break_the_report(texts, real):
 def test_the_example_is_ranked_by_the_real_leaderboard():
     assert board().best().result == DONE[1]
     assert FAILED[0].finished_at == NOON + 300
+
+
+def test_repeated_configurations_show_their_runs_and_the_interval_of_their_mean():
+    config = Config("k", ("idea-001", "idea-002"), "idea-002", 1, 2, 0.5, 0.01, 0.47, 0.53)
+    top = [Ranked(1, 0.51, "", outcome(2, "x"), ("a",), config), Ranked(2, 0.4, "", outcome(3, "y"), ("b",))]
+    group = Group("idea-001", "x", 2, 3, 1, config)
+    primary = PrimaryMetric("auc", False, True)
+    report = report_md(bare(primary=primary, top=top, groups=[group], columns=[Column("c")]))
+    header, first, second = sections(report)["Leaderboard"][0]
+    assert header[3:7] == ["auc ↑", "runs", "their mean", "c"]
+    assert first[3:7] == ["0.5100", "2", "0.500 ± 0.030", "a"]
+    assert second[3:7] == ["0.4000", "–", "–", "b"]
+    assert sections(report)["Groups"][0][1] == [
+        "idea-001",
+        "x",
+        "2 of 3",
+        "1",
+        "2",
+        "0.500 ± 0.030",
+        "idea-002",
+    ]

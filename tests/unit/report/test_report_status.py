@@ -87,3 +87,12 @@ def test_any_input_gives_json(text, real, other, metrics):
 def test_the_time_is_the_one_of_the_snapshot():
     assert status_json(snapshot()) == status_json(snapshot())
     assert status_json(snapshot()) != status_json(snapshot(generated_at=NOON + 1))
+
+
+def test_what_was_stopped_early_stands_with_its_reason_and_is_no_failure():
+    reason = "pruned at step 40: acc 0.7100, the median of 12 others there is 0.8300"
+    pruned = outcome(9, "Hopeless", State.PRUNED, cause="pruned", error=reason)
+    status = strict(status_json(snapshot(pruned=[pruned], counts={State.PRUNED: 1})))
+    (row,) = status["recent_pruned"]
+    assert (row["idea_id"], row["reason"], row["seconds"]) == ("idea-009", reason, 95.0)
+    assert (status["states"], status["failed"]) == ({"PRUNED": 1}, 0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orze.report.text import Markdown, clean, duration, md, minute, number, plain, width
+from orze.report.text import Markdown, clean, duration, interval, md, minute, number, plain, width
 
 
 @pytest.mark.parametrize(
@@ -121,3 +121,19 @@ def test_text_and_truth_are_not_numbers():
 @pytest.mark.parametrize(("text", "cells"), [("abc", 3), ("卷积", 4), ("e\u0301", 1), ("🚀", 2), ("–", 1)])
 def test_width_counts_the_cells_of_a_terminal(text, cells):
     assert width(text) == cells
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "text"),
+    [
+        (0.975, 0.0031, "0.9750 ± 0.0031"),
+        (0.975, 0.0, "0.9750 ± 0"),
+        (1234.5, 56.7, "1234 ± 57"),
+        (0.5, 12.7, "0 ± 13"),
+        (5e20, 1e3, "5e+20 ± 1e+03"),
+        (0.5, 1e-12, "0.5000 ± 1e-12"),
+        (3.0, 1e12, "3.0000 ± 1e+12"),
+    ],
+)
+def test_an_interval_has_two_figures(mean, half, text):
+    assert interval(mean, half) == text

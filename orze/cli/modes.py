@@ -29,7 +29,7 @@ def run_mode(options: argparse.Namespace, given: Mapping[str, Any]) -> int:
     console = Console(sys.stderr, verbose=options.verbose)
     try:
         settings = _settings(Path(options.config_file) if options.config_file else None, given)
-        if options.research_only and settings.research is None:
+        if options.research_only and settings.researcher is None:
             raise ConfigError(["no research is configured: give orze.yaml a block research (see RULES.md)"])
         daemon = Daemon(_context(settings), os.environ, once=options.once)
         return _in_mode(options, daemon, settings, console)

@@ -75,6 +75,9 @@ class Doctor:
         settings, environ = project.settings, self._environ
         here = str(settings.results_dir)
 
+        def researcher() -> list[Check]:
+            return checks_research.check_researcher(settings.researcher, environ)
+
         def scripts() -> Iterator[Check]:
             for script in checks_project.scripts_of(settings):
                 facts = checks_project.ask_interpreter(settings, script, environ)
@@ -90,7 +93,7 @@ class Doctor:
             Probe("scripts", scripts, 60.0),
             Probe("leader", lambda: _farm(project)),
             Probe("clock skew", lambda: [_skew(project)]),
-            Probe("LLM", lambda: checks_research.check_researcher(settings.research, environ), _MODEL_LIMIT),
+            Probe("LLM", researcher, _MODEL_LIMIT),
         ]
 
     def _python(self) -> list[Check]:

@@ -55,7 +55,7 @@ def _of_host(settings: Settings, keys: _Keys, environ: Mapping[str, str]) -> Ite
         read_base(settings)
     except BadBase as error:
         yield Finding(error.path, error.line, ERROR, error.reason)
-    yield from (keys.fault("research", problem) for problem in lacking(settings.research))
+    yield from (keys.fault("research", problem) for problem in lacking(settings.researcher))
     try:
         if os.path.isdir(settings.results_dir):
             check_lease(settings, attribute_cache(str(settings.results_dir)))

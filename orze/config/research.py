@@ -64,8 +64,8 @@ class Budget(Block):
 class Research(Block):
     """Who proposes new ideas when the queue runs low, how often, and within which bounds."""
 
-    mode: Literal["llm", "command", "optuna", "random", "hillclimb", "hybrid"] = "hillclimb"
-    """Who proposes."""
+    mode: Literal["llm", "command", "optuna", "random", "hillclimb", "hybrid", "none"] = "hillclimb"
+    """Who proposes; `none` for early stopping alone."""
     model: Text | None = None
     """The model of modes llm and hybrid, as LiteLLM names it: provider/model."""
     fallbacks: Annotated[tuple[Text, ...], Field(max_length=10, strict=False)] = ()

@@ -270,6 +270,11 @@ class Settings(Block):
             raise ValueError("\n".join(problem.removeprefix("lease ") for problem in problems))
         return value
 
+    @property
+    def researcher(self) -> Research | None:
+        """The block `research` where it has ideas proposed."""
+        return self.research if self.research and self.research.mode != "none" else None
+
     def for_host(self, name: str) -> Self:
         """Apply the entries of `hosts` whose pattern fits, in their order.
 

@@ -55,7 +55,7 @@ class Researching:
         problems: Problems,
     ) -> None:
         self._context = context
-        self._settings = context.settings.research
+        self._settings = context.settings.researcher
         self._leadership = leadership
         self._journal = journal
         self._queue = queue

@@ -92,8 +92,8 @@ def number(value: float) -> str:
 
 def interval(mean: float, half: float) -> str:
     """Write a mean and half the width of its interval, which has two figures: `0.9750 ± 0.0031`."""
-    if half == 0:
-        return f"{number(mean)} ± 0"
+    if half == 0 or not math.isfinite(half):  # results near the largest float have a spread beyond it
+        return f"{number(mean)} ± {number(half) if half else 0}"
     digits = 1 - math.floor(math.log10(half))
     if not 0 <= digits <= 8 or abs(mean) >= 1e6:
         return f"{number(mean)} ± {half:.2g}"

@@ -202,11 +202,8 @@ def _stopped(view: View) -> str:
         return f"plateau: {view.idle_runs} runs of research brought no improvement beyond the noise"
     for name, left in left_of(settings.budget, view.spent).items():
         if left <= 0:
-            return f"the budget of {getattr(settings.budget, name):g} {_NAMES[name]} is used up"
+            return f"budget.{name} of {getattr(settings.budget, name):g} is used up"
     return ""
-
-
-_NAMES: Final = {"usd": "USD", "tokens": "tokens", "rounds": "rounds", "gpu_hours": "hours of cards"}
 
 
 def _cooldown(view: View) -> float:

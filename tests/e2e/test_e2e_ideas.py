@@ -63,8 +63,8 @@ def test_entries_of_the_inbox_get_fresh_ids_in_ideas_md_and_run(make_farm):
     (farm.results / "idea-041").mkdir(parents=True)
     farm.ideas.write_text("# Ideas\n\n" + idea(7))
     inbox = inbox_of(str(farm.ideas))
-    for uuid in ("a", "b"):
-        enqueue(RealFiles(), inbox, idea(1, title=f"From {uuid}"), uuid=uuid)
+    for number, uuid in enumerate(("a", "b")):
+        enqueue(RealFiles(), inbox, idea(number, title=f"From {uuid}"), uuid=uuid)
     enqueue(RealFiles(), inbox, "no heading", uuid="c")
     farm.start()
     farm.wait_states(COMPLETED=3)

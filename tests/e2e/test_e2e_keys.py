@@ -27,6 +27,19 @@ _NEWS = "test_what_happens_is_told_once_but_no_failure_that_is_retried"
 _HANGS = "test_a_target_that_hangs_slows_nothing_and_one_that_refuses_is_named_without_its_url"
 _MIRRORED = "test_every_finished_idea_is_mirrored_once_though_daemons_are_killed"
 _UNREACHED = "test_trackers_that_cannot_be_reached_are_problems_and_the_farm_goes_on"
+_MODEL = "test_a_model_proposes_within_its_budgets_and_its_key_is_in_no_file"
+_PROGRAM = "test_a_program_proposes_until_the_target_is_reached_and_the_control_has_its_share"
+_REFUSED = "test_a_round_that_the_budget_does_not_cover_is_refused_before_anything_is_asked"
+_NO_ROUND = "test_no_round_is_due"
+_NEXT = "test_after_three_empty_rounds_the_next_one_is_asked_and_the_first_again_ten_rounds_later"
+_FULL = "test_a_full_queue_costs_nothing_but_a_look_a_minute"
+_LOW = "test_a_round_is_run_when_the_queue_runs_low_and_the_next_after_the_cooldown"
+_ENDED = "test_a_round_that_hangs_is_killed_behind_its_time_and_settled"
+_PRUNED = "test_a_hopeless_attempt_on_another_host_saves_and_is_pruned_and_a_retry_runs_to_its_end"
+_SPARED = "test_nothing_is_left_where_there_is_no_reason"
+_CONFIRMED = "test_a_new_best_is_run_on_two_more_seeds_exactly_once_although_the_daemon_is_killed"
+_NOISE = "test_runs_of_the_base_are_entered_and_again_when_it_changes"
+_BOUND = "test_a_group_that_cannot_be_accepted_any_more_has_no_members"
 _EIGHT = "test_eight_ideas_run_to_the_end_and_report_and_status_tell_of_them"
 
 SHOWN_BY = {
@@ -54,6 +67,17 @@ SHOWN_BY = {
     "trackers.trackio": _UNREACHED, "trackers.trackio.project": _UNREACHED,
     "hosts": _HOSTS, "hosts.*.gpus": _HOSTS, "hosts.*.python": _HOSTS, "hosts.*.slots_per_gpu": _HOSTS,
     "hosts.*.train_extra_env": _HOSTS,
+    "max_members": _BOUND, "report.confirm": _CONFIRMED, "report.noise_runs": _NOISE,
+    "research": _MODEL, "research.mode": _MODEL, "research.model": _MODEL, "research.api_base": _MODEL,
+    "research.price": _MODEL, "research.price.input": _MODEL, "research.price.output": _MODEL,
+    "research.reply_tokens": _MODEL, "research.goal": _MODEL, "research.steer": _MODEL,
+    "research.ideas_per_round": _MODEL, "research.budget": _MODEL, "research.budget.rounds": _MODEL,
+    "research.budget.usd": _REFUSED, "research.budget.tokens": _REFUSED,
+    "research.budget.gpu_hours": _NO_ROUND,
+    "research.fallbacks": _NEXT, "research.plateau": _NO_ROUND, "research.min_queue": _FULL,
+    "research.cooldown": _LOW, "research.round_timeout": _ENDED, "research.command": _PROGRAM,
+    "research.control": _PROGRAM, "research.target": _PROGRAM, "research.space": _PROGRAM,
+    "research.prune": _PRUNED, "research.prune_runs": _PRUNED, "research.prune_after": _SPARED,
 }  # fmt: skip
 
 
@@ -62,7 +86,11 @@ def test_every_known_key_is_in_the_table_and_no_other():
 
 
 def test_every_test_that_shows_a_key_is_there_and_sets_it():
-    texts = [path.read_text() for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)]
+    tests = Path(__file__).parents[1]
+    paths = [
+        path for part in ("e2e", "unit/research", "unit/farm") for path in (tests / part).glob("test_*.py")
+    ]
+    texts = [path.read_text() for path in paths if path != Path(__file__)]
     bodies = {}
     for text in texts:
         for part in text.split("\ndef ")[1:]:

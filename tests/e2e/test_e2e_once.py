@@ -178,7 +178,10 @@ def test_eight_ideas_run_to_the_end_and_report_and_status_tell_of_them(make_farm
     assert status["problems"] == []
     report = farm.report()
     assert report.startswith("# Eight\n")
-    assert "idea-002 (Number 2) with **val_accuracy 0.9700**, 0.0100 ahead of idea-006." in report, report
+    assert (
+        "**Best so far, one run:** idea-002 (Number 2), val_accuracy 0.9700, 0.0100 ahead of idea-006;"
+        in report
+    ), report
     assert "<i>" not in report
     metrics = json.loads((farm.results / "idea-002" / "metrics.json").read_text())
     assert (metrics["status"], metrics["val_accuracy"], metrics["test_accuracy"]) == ("COMPLETED", 0.97, 0.5)

@@ -20,7 +20,7 @@ metrics(val_accuracy=0.1)
 
 
 def test_a_hopeless_attempt_on_another_host_saves_and_is_pruned_and_a_retry_runs_to_its_end(make_farm):
-    research = {"prune": "median", "prune_runs": 3, "min_queue": 1}  # one is always queued: no round is due
+    research = {"mode": "none", "prune": "median", "prune_runs": 3}
     farm = make_farm(poll=1, lease=SHORT_LEASE, research=research, report={"primary_metric": "val_accuracy"})
     farm.write(*[idea(n, GOOD, Hosts="alpha") for n in range(1, 5)])
     farm.start(gpus="cpu:2", on=farm.machine("alpha"))

@@ -250,7 +250,7 @@ def test_a_person_may_ask_for_a_round_whatever_is_queued_but_not_beyond_a_budget
     empty_rounds(members, 3)
     told = members.researching.next_round()
     assert isinstance(told, Wait)
-    assert told.reason == "the budget of 3 rounds is used up"
+    assert told.reason == "budget.rounds of 3 is used up"
 
 
 class Reading:
@@ -307,5 +307,5 @@ def test_hours_of_cards_are_those_of_what_research_left_on_all_its_cards(tmp_pat
     members.board.take([("idea-7", State.COMPLETED, {**facts, "gpu": "0,1", "seconds": 5400.0})])
     members.context.clock.sleep(10.0)
     members.researching.step()
-    assert "the budget of 3 hours of cards is used up" in members.researching.standing().why
+    assert "budget.gpu_hours of 3 is used up" in members.researching.standing().why
     assert members.researching.standing().state == "stopped"

@@ -84,27 +84,27 @@ def test_a_round_is_due(seen, told):
         ),
         (
             view(Research(budget=Budget(rounds=2)), spent=Spent(rounds=2)),
-            "the budget of 2 rounds is used up",
+            "budget.rounds of 2 is used up",
             True,
         ),
         (
             view(Research(budget=Budget(usd=1.5)), spent=Spent(usd=1.5)),
-            "the budget of 1.5 USD is used up",
+            "budget.usd of 1.5 is used up",
             True,
         ),
         (
             view(Research(budget=Budget(tokens=9)), spent=Spent(tokens=10)),
-            "the budget of 9 tokens is used up",
+            "budget.tokens of 9 is used up",
             True,
         ),
         (
             view(Research(budget=Budget(gpu_hours=1)), spent=Spent(gpu_hours=2)),
-            "1 hours of cards is used up",
+            "budget.gpu_hours of 1 is used up",
             True,
         ),
         (
             view(Research(budget=Budget(rounds=1)), spent=Spent(rounds=1), queued=9),
-            "1 rounds is used up",
+            "budget.rounds of 1 is used up",
             True,
         ),
     ],

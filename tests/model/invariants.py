@@ -258,7 +258,10 @@ def caches_change_nothing(world: World) -> None:
 
 
 def _is_told(world: World, daemon: Daemon) -> bool:
-    """Whether the journal holds what this daemon has seen, and this daemon has read what it holds."""
+    """Whether the journal holds what this daemon has seen, and this daemon has read what it holds; and nobody
+    is just removing something."""
+    if any(one.alive and one.name == "operator" for host in world.hosts for one in host.processes.values()):
+        return False
     fold = JournalFold()
     for _, data in sorted(world.ghost.journal.items()):
         fold.apply(*parsed(data))

@@ -146,7 +146,8 @@ class Steward:
         for request in requests.pending(self._context.files, self._context.paths.requests):
             done = False
             subject = group_of(request.target)
-            if not subject or subject not in {group_of(other.target) for other in dealt}:
+            first = not subject or subject not in {group_of(other.target) for other in dealt}
+            if first and not self._may_come(request):
                 try:
                     done = self._applier.apply(request, parts)
                 except OSError as error:  # one chain that is damaged must not hold up the others
@@ -156,6 +157,11 @@ class Steward:
             dealt += [request] if done else []
             self.waiting = self.waiting or not done
         return dealt
+
+    def _may_come(self, request: requests.Request) -> bool:
+        """Whether it is about an idea that may stand in what has not been read yet of ideas.md."""
+        reading = self._intake.behind or self._intake.due() is not None
+        return reading and request.kind in requests.OF_IDEAS and request.target not in self._queue
 
     def _take_inbox(self, parts: Parts) -> list[tuple[str, str, str]]:
         """Give every waiting entry its id, for ever, and register it in the same record."""

@@ -12,16 +12,15 @@ from orze.research.study import Study, Trial
 def best_trial(study: Study) -> Trial | None:
     """The trial that the farm ranks first, by the less good end of its interval; else that of the best value.
 
-    None where no trial has a value.
+    Only those count that have every key of the search space: another kind of model may be better, but has
+    nothing that could be searched here, and would fail of keys that it does not know. None where there is none.
     """
-    by_id = {trial.idea_id: trial for trial in study.trials}
-    for known in study.brief.top:
-        trial = by_id.get(known.idea_id)
-        if trial and not trial.failed:
-            return trial
-    sign = -1.0 if study.brief.ascending else 1.0
     good = [trial for trial in study.trials if not trial.failed and trial.value is not None]
-    return max(good, key=lambda trial: sign * (trial.value or 0.0), default=None)
+    good = [trial for trial in good if study.space.keys() <= flatten(trial.config).keys()]
+    by_id = {trial.idea_id: trial for trial in good}
+    first = (by_id[known.idea_id] for known in study.brief.top if known.idea_id in by_id)
+    sign = -1.0 if study.brief.ascending else 1.0
+    return next(first, None) or max(good, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
 
 def since(study: Study, trial: Trial | None) -> int:

@@ -359,13 +359,13 @@ def test_keepers_outlive_the_nursery_s_end_and_sessions_are_their_own(tmp_path: 
 def test_a_nursery_whose_daemon_dies_before_it_has_the_answer_leaves_without_a_word(capfd, answered: bool):
     link = Nursery().open()
     nursery = psutil.Process().children()[-1]
-    pipe = os.pipe()
+    requests, replies = os.pipe(), os.pipe()
     if not answered:
         nursery.suspend()
-    socket.send_fds(link, [b"\0"], pipe)
+    socket.send_fds(link, [b"\0"], [requests[0], replies[1]])
     if answered:
         until(lambda: select.select([link], [], [], 0)[0])
-    for descriptor in (*pipe, link.detach()):
+    for descriptor in (*requests, *replies, link.detach()):
         os.close(descriptor)
     nursery.resume()
     _, status = os.waitpid(nursery.pid, 0)

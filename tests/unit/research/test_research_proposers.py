@@ -121,6 +121,14 @@ def test_hillclimb_builds_on_what_the_farm_ranks_first_not_on_one_lucky_run():
     assert one["parent"] == "idea-001"
 
 
+def test_hillclimb_leaves_another_kind_of_model_alone_that_lacks_what_is_searched():
+    space = {"training.lr": Axis((), 1e-4, 1.0, True), "model.depth": Axis((1, 2, 3))}
+    deep = {"model": {"depth": 2}, "training": {"lr": 0.01}}
+    trials = [trial(1, deep, 0.2), trial(2, {"model": {"type": "knn"}}, 0.1)]
+    (one,) = ask("hillclimb", study(trials, space=space, declared=frozenset(space)))
+    assert (one["parent"], one["overrides"].get("model.type")) == ("idea-001", None)
+
+
 def test_hillclimb_steps_shrink_while_nothing_gets_better():
     def spread(stale):
         trials = [trial(1, {}, 0.1), *(trial(n, {"training": {"seed": n}}, 0.5) for n in range(2, stale + 2))]

@@ -13,7 +13,7 @@ def best_trial(study: Study) -> Trial | None:
     """The trial that the farm ranks first, by the less good end of its interval; else that of the best value.
 
     Only those count that have every key of the search space: another kind of model may be better, but has
-    nothing that could be searched here, and would fail of keys that it does not know. None where there is none.
+    nothing that could be searched here, and fails of keys that it does not know. None where there is none.
     """
     good = [trial for trial in study.trials if not trial.failed and trial.value is not None]
     good = [trial for trial in good if study.space.keys() <= flatten(trial.config).keys()]

@@ -74,13 +74,12 @@ ADVICE: dict[Cause, str] = {
 }
 
 RETRY = (
-    "To run one again, delete its directory in results/, or move a file of a new name, NAME.json, that holds "
-    '{"kind": "retry", "idea": "IDEA"} into results/.orze/requests.'
+    "To run one again, delete its directory in results/, or say orze retry IDEA; RULES.md tells how a "
+    "program asks for it."
 )
 HELD = (
-    "Held ideas are kept and do not run. To let one run, move a file of a new name, NAME.json, that holds "
-    '{"kind": "release", "idea": "IDEA"} into results/.orze/requests; "restore" brings back one that '
-    'vanished from ideas.md, and "withdraw" gives one up.'
+    "Held ideas are kept and do not run: orze release IDEA lets one run, orze restore IDEA brings back one "
+    "that vanished from ideas.md, and orze withdraw IDEA gives one up."
 )
 QUARANTINED = "These sections could not be accepted. Correct each at its place; all others run meanwhile."
 UNFENCED = (

@@ -140,9 +140,20 @@ def test_of_what_was_read_once_only_the_last_record_is_read_again(clock, files):
     chain = words(share, HOME, clock, fanout=1000)
     for text in "abcdef":
         say(chain, text)
+    chain.refresh()
     share.calls.clear()
     chain.refresh()
     assert share.names() == ["listdir", "read"]
+
+
+def test_a_last_record_of_many_kilobytes_is_not_read_at_each_look(clock, files):
+    share = Share(files)
+    chain = words(share, HOME, clock, fanout=1000)
+    say(chain, "a" * 100_000)
+    chain.refresh()
+    share.calls.clear()
+    chain.refresh()
+    assert share.names() == ["listdir"]
 
 
 def test_a_long_chain_whose_last_record_became_another_is_read_anew(clock, files):

@@ -51,7 +51,7 @@ def test_all_that_is_published_is_synced_before_and_its_directory_after(farm: Fa
     )
     farm.write(idea(1), idea(2, "raise ValueError"), idea(3, evaluate="write('eval.json', '{}')"))
     enqueue(RealFiles(), inbox_of(str(farm.ideas)), idea(4))
-    farm.ask("hold", "idea-9999")
+    farm.ask("hold", "idea-8888")
     log = farm.home / "strace.log"
     traced = ["strace", "-f", "-y", "-qq", "-s", "4096", "-e", f"trace={TRACED}", "-o", str(log)]
     daemon = Daemon(farm, [*traced, *command("--gpus", "cpu")], None, None, {})

@@ -37,9 +37,10 @@ def ideas(first: int, last: int, seconds: float, again: float = 0.1, **fields: s
         again: how long the next ones last.
     """
     more = "".join(f"- **{name}**: {value}\n" for name, value in fields.items())
-    config = f"```yaml\nseconds: {seconds}\nagain: {again}\n```\n\n"
+    config = f"seconds: {seconds}\nagain: {again}\n"
     return "".join(
-        f"## idea-{number:03d}: Number {number}\n{more}\n{config}" for number in range(first, last + 1)
+        f"## idea-{number:03d}: Number {number}\n{more}\n```yaml\nnumber: {number}\n{config}```\n\n"
+        for number in range(first, last + 1)
     )
 
 

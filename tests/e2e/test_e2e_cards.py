@@ -100,6 +100,8 @@ def test_two_farms_that_want_the_same_pairs_of_cards_take_turns_and_never_overla
         farm.start(gpus="0,1" if number else "1,0", **fake.env, TMPDIR=str(farms[0].home / "tmp"))
     for farm in farms:
         farm.wait_states(COMPLETED=4)
+        assert len(farm.starts()) == 4
+        assert farm.events("overlap") == []
 
 
 def test_gpus_are_chosen_by_index_and_uuid_within_cuda_visible_devices_and_mig_instances_by_uuid(farm):

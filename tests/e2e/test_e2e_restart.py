@@ -83,3 +83,4 @@ def test_a_killed_keeper_is_reaped_at_once_by_its_daemon(farm):
         os.kill(pid, signal.SIGKILL)
     farm.flag("go")
     farm.wait_for(idea_001="CLAIM LOST CLAIM DONE")
+    assert len(farm.starts()) == 2

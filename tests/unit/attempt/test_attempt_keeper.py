@@ -56,6 +56,7 @@ def locked(path: Path) -> bool:
 def test_a_keeper_without_a_daemon_leaves(farm: Farm, keeper: Keeper):
     keeper.let_go()
     keeper.wait()
+    assert keeper.ended
 
 
 def test_a_prepared_keeper_whose_daemon_is_gone_leaves_no_trace(farm: Farm, keeper: Keeper):

@@ -149,6 +149,7 @@ def test_a_terminal_that_was_closed_ends_no_farm():
     stream.close()
     LOG.warning("nobody reads this")
     console.detach()
+    assert stream.closed
 
 
 def test_a_share_that_hangs_does_not_hang_the_end(terminal: tuple[int, TextIO]):

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from snapshots import same
+from snapshots import kept
 
 from orze.cli import output
 from orze.cli.app import main
@@ -35,7 +35,7 @@ def test_init_tells_what_it_found_what_it_wrote_and_what_comes_next(home, capsys
     printed = capsys.readouterr().out.replace(str(home), "/project")
     for name in ("interpreter", "GPUs"):  # those of the host that runs this
         printed = re.sub(rf"(  {name} +).*", r"\1...", printed)
-    same("init", printed)
+    assert printed == kept("init", printed)
 
 
 def test_init_as_json_writes_and_tells_the_same(home, capsys):
@@ -62,7 +62,7 @@ def test_the_table_of_a_doctor_fits_and_shows_what_it_is_given_as_it_is(home, ca
     assert max(map(len, printed.splitlines())) <= 80
     assert "\x1b" not in printed
     assert doctor._STYLES.keys() == set(Verdict)
-    same("doctor", printed)
+    assert printed == kept("doctor", printed)
 
 
 def test_a_doctor_as_json_tells_each_check_and_fails_if_one_does(home, capsys):

@@ -173,6 +173,7 @@ def test_what_is_gone_can_be_removed_again(share):
     files.rmdir(f"{home}/a")
     files.unlink(f"{home}/no/a")
     files.rmdir(f"{home}/no/a")
+    assert "no" not in files.listdir(home)
 
 
 def test_a_directory_is_removed_only_when_empty(share):

@@ -260,14 +260,15 @@ def test_the_metrics_that_are_shown_are_understood(block: Block, tmp_path: Path)
 
 @pytest.mark.parametrize("block", blocks(GUIDES, "python"))
 def test_the_python_that_is_shown_compiles(block: Block) -> None:
-    compile(block.text, "page", "exec")
+    assert compile(block.text, "page", "exec").co_names
 
 
 @pytest.mark.parametrize("block", blocks([*GUIDES, Page("examples/gpu/README.md")], "bash"))
 def test_the_flags_of_the_commands_that_are_shown_exist(block: Block) -> None:
     for line in block.text.splitlines():
         if "farm.py" in line:
-            parser().parse_args(line.partition("farm.py")[2].partition("#")[0].split())
+            flags = line.partition("farm.py")[2].partition("#")[0].split()
+            assert parser().parse_args(flags), line  # an unknown flag ends it
 
 
 def test_the_script_of_the_readme_does_what_the_readme_says(tmp_path: Path) -> None:

@@ -324,6 +324,7 @@ def test_keepers_without_an_attempt_leave_with_the_daemon(trial):
     until(lambda: heartbeats(one))
     one.starter.close()
     until(lambda: not heartbeats(one))
+    assert one.started == []
     one.starter._preparing.clear()
 
 

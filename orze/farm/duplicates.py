@@ -31,7 +31,7 @@ class Duplicates:
         self._attempts = attempts
         self._board = board
         self._steward = steward
-        self._waiting: dict[str, Merged] = {}
+        self._waiting: dict[tuple[str, int], dict[str, None]] = {}  # by key and seed
 
     def judge(self, idea: Idea, config: Merged) -> str:
         """Why an idea is not to be started now; empty where it may be.
@@ -41,12 +41,13 @@ class Duplicates:
         Raises:
             OSError: that could not be told.
         """
-        self._waiting.pop(idea.id, None)
+        waiting = self._waiting.setdefault((config.key, config.seed), {})
+        waiting.pop(idea.id, None)
         why, first = self.look(idea, config)
         if first:
             self._tell(idea, first)
         elif why:
-            self._waiting[idea.id] = config
+            waiting[idea.id] = None
         return why
 
     def look(self, idea: Idea, config: Merged) -> tuple[str, str]:
@@ -57,19 +58,20 @@ class Duplicates:
         first = self._board.leaderboard.twin(config.key, config.seed)
         if first and first != idea.id:
             return same_as(self._board.leaderboard, first), first
-        other = self._under_way(idea.id, config)
+        other = self._under_way(idea.id, config.key, config.seed)
         return (f"the same configuration and seed as {other}, which runs now" if other else ""), ""
 
     def freed(self) -> list[str]:
         """Ideas that waited for one that ran, and wait for it no more."""
-        freed = [idea_id for idea_id, config in self._waiting.items() if not self._under_way(idea_id, config)]
-        for idea_id in freed:
-            del self._waiting[idea_id]
+        freed: list[str] = []
+        for run, waiting in list(self._waiting.items()):
+            if not waiting or not self._under_way(next(iter(waiting)), *run):
+                freed += waiting
+                del self._waiting[run]
         return freed
 
-    def _under_way(self, idea_id: str, config: Merged) -> str:
-        mark = run_mark(config.key, config.seed)
-        return self._attempts.twin(mark, idea_id) or self._steward.twin(config.key, config.seed, idea_id)
+    def _under_way(self, idea_id: str, key: str, seed: int) -> str:
+        return self._attempts.twin(run_mark(key, seed), idea_id) or self._steward.twin(key, seed, idea_id)
 
     def _tell(self, idea: Idea, first: str) -> None:
         """Leave it to the leader; hosts and looks that find the same leave one note of it."""

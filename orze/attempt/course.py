@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 
-from orze.attempt import metrics, verdict
+from orze.attempt import metrics, told, verdict
+from orze.attempt.chores import Chores
+from orze.attempt.ends import Failed, Over
 from orze.attempt.projections import METRICS_FILE, project
 from orze.attempt.supervise import FENCE, PREEMPT, PRUNE, STALL, STOP, TIMEOUT, Ended, Job, Supervisor
 from orze.attempt.workspace import Workspace
@@ -31,32 +33,6 @@ _TRIES = 10  # to make the attempt's files where the share says one of these
 _PASSING = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN})
 
 
-class Over(Exception):
-    """The attempt must end before it could finish.
-
-    Args:
-        why: a reason of the supervisor.
-    """
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-class Failed(Exception):
-    """The experiment failed.
-
-    Args:
-        cause: the key of the retry policy.
-        error: one sentence.
-    """
-
-    def __init__(self, cause: Cause, error: str) -> None:
-        super().__init__(error)
-        self.cause = cause
-        self.error = error
-
-
 class Course:
     """Runs one attempt; see `run`."""
 
@@ -77,7 +53,8 @@ class Course:
     ) -> None:
         self._go = go
         self._token = token
-        self._idea = FarmPaths(results).idea(idea_id)
+        farm = FarmPaths(results)
+        self._idea = farm.idea(idea_id)
         self._files = files
         self._clock = clock
         self._chain = chain
@@ -86,6 +63,7 @@ class Course:
         self._supervisor = supervisor
         self._locks = locks
         self._space = Workspace(results, idea_id, token, go)
+        self._chores = Chores(go, farm, self._space, supervisor, keep=locks)
         self._seconds = 0.0
 
     def run(self) -> bool:
@@ -119,6 +97,7 @@ class Course:
         if why := self._supervisor.wait(self._go["delay"]):
             raise Over(why)
         self._make_space()
+        self._chores.check_out()
         trained = self._go["trained"]
         if trained:
             values, self._seconds = dict(trained["metrics"]), trained["seconds"]
@@ -145,6 +124,7 @@ class Course:
 
     def _train(self) -> dict[str, Any]:
         self._clear_metrics()
+        guard = self._chores.guard()
         pre = self._go["pre"]
         if pre:
             self._judge(self._command(pre, self._space.log), Cause.PRE_SCRIPT, pre["timeout"])
@@ -163,6 +143,7 @@ class Course:
             self._judge(ended, None, command["timeout"], verdict.oom_kill_count() - kills)
         except Failed as failed:
             raise self._told_by_script(failed) from None
+        guard.check()
         return self._read_metrics()
 
     def _told_by_script(self, failed: Failed) -> Failed:
@@ -222,9 +203,9 @@ class Course:
         started: Any = None,
     ) -> Ended:
         job = Job(
-            [self._space.fill(argument) for argument in command["argv"]],
+            self._space.argv(command),
             env={**self._go["env"], **self._space.environment()},
-            cwd=self._go["cwd"],
+            cwd=self._space.cwd,
             log=log,
             timeout=command["timeout"],
             stall=stall,
@@ -240,6 +221,8 @@ class Course:
             raise Over(ended.why)
         if ended.status is None:
             raise Failed(cause or Cause.START, ended.error)
+        if self._go.get("elsewhere"):
+            told.hear(self._space.input)
         path = self._space.log if log == "train" else self._space.eval_log
         found = verdict.classify(
             exit_status=ended.status,
@@ -267,6 +250,8 @@ class Course:
         """The last record, or None where another attempt has the chain, or nobody: there is none to write."""
         if why == PREEMPT:
             return self._record(REQUEUE, cause=Cause.PREEMPTED)
+        if why == told.LOST_THERE:
+            return self._record(REQUEUE, cause=Cause.HOST_LOST)
         if why == PRUNE:
             return self._settled(Cause.PRUNED, verdict.one_line(self._pulse.prune))
         return self._settled(Cause.STOPPED, "stopped by an operator") if why == STOP else None
@@ -324,6 +309,7 @@ class Course:
             if self._pulse.prune:
                 self._files.unlink(self._idea.prune_request(self._token))
             self._space.close_door()
+            self._chores.clear()
         except OSError:
             return  # the farm removes what a keeper leaves
 

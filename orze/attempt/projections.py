@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from orze.attempt.spec import CONFIG, ENVIRONMENT, EVAL_LOG, INPUT, LOG, PROGRESS
+from orze.attempt.spec import CODE, CONFIG, ENVIRONMENT, EVAL_LOG, INPUT, LOG, PROGRESS
 from orze.coord.chain import Chain
 from orze.coord.idea_chain import DONE, IdeaFold
 from orze.core.paths import attempt_name
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orze.core.paths import IdeaPaths
 
 CLAIM_FILE, METRICS_FILE, LATEST = "claim.json", "metrics.json", "latest"
-_OWN = frozenset({CLAIM_FILE, METRICS_FILE, CONFIG, LATEST, "attempts", ".chain", INPUT})
+_OWN = frozenset({CLAIM_FILE, METRICS_FILE, CONFIG, LATEST, "attempts", ".chain", INPUT, CODE})
 _LINKED_AT_ONCE = (LOG, PROGRESS, ENVIRONMENT)
 _LINKS = 1000  # a script that writes more files than this is read through latest/
 _NAME = 200  # bytes of a name; the temporary name of its link is longer

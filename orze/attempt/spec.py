@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from typing import NotRequired, TypedDict
 
     class Prepare(TypedDict):
         """The first message: take the locks and make the heartbeat, before anything is claimed."""
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
         argv: list[str]
         timeout: float
         output: str  # a file that it must write, relative to the idea's directory; empty for none
+        as_it_is: NotRequired[bool]  # no places of the attempt's own are filled in: it is a line of a shell
+
+    class Checkout(TypedDict):
+        """The commit whose code runs."""
+
+        repository: str  # the directory that holds what all its worktrees share, such as /project/.git
+        commit: str  # its whole hash
+        prefix: str  # where in it the commands run, such as `` or `code/training`
 
     class Trained(TypedDict):
         """An earlier attempt that trained, whose evaluation is all that is left."""
@@ -48,7 +56,9 @@ if TYPE_CHECKING:
         config: str  # idea.yaml: base and section merged
         base: str  # the base configuration's text
         environment: dict[str, object]  # environment.json
-        cwd: str
+        cwd: str  # the directory of the code; with a checkout, the commands run in its place in the worktree
+        checkout: Checkout | None
+        protected: list[str]  # patterns of files that no training may change
         env: dict[str, str]
         train: Command
         pre: Command | None
@@ -63,6 +73,7 @@ if TYPE_CHECKING:
         primary: str | None
         retry: dict[str, int]
         max_failures: int
+        elsewhere: NotRequired[bool]  # processes here stand for commands there (orze.attempt.told)
 
 
 LOG = "train_output.log"
@@ -71,6 +82,8 @@ PROGRESS = "progress.jsonl"
 CHECKPOINTS = "checkpoints"
 CONFIG = "idea.yaml"
 ENVIRONMENT = "environment.json"
+CODE = "code"  # the worktree of a commit
+OWN_LOG = "farm.log"
 INPUT = "input"  # the snapshots that the script gets as --ideas-md and --config
 SECTION = "ideas.md"
 BASE = "base.yaml"

@@ -36,6 +36,11 @@ def become_subreaper() -> None:
         raise OSError(errno.ENOSYS, "the kernel refused to make the keeper a child subreaper")
 
 
+def die_with_parent() -> None:
+    """Have this process killed when the thread that started it ends; for a child, before it executes."""
+    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def spawn(
     argv: Sequence[str], *, env: dict[str, str], cwd: str, output: int, keep: Collection[int] = ()
 ) -> int:

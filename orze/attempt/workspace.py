@@ -5,12 +5,24 @@ from __future__ import annotations
 import json
 import os
 
-from orze.attempt.spec import BASE, CHECKPOINTS, CONFIG, ENVIRONMENT, EVAL_LOG, INPUT, LOG, PROGRESS, SECTION
+from orze.attempt.spec import (
+    BASE,
+    CHECKPOINTS,
+    CODE,
+    CONFIG,
+    ENVIRONMENT,
+    EVAL_LOG,
+    INPUT,
+    LOG,
+    OWN_LOG,
+    PROGRESS,
+    SECTION,
+)
 from orze.core.paths import FarmPaths, attempt_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orze.attempt.spec import Go
+    from orze.attempt.spec import Command, Go
 
 
 class Workspace:
@@ -20,6 +32,8 @@ class Workspace:
         directory: its own, `results/<idea>/attempts/<n>-<token>` (or `results/<idea>` without doors).
         data: the directory that holds the training's files: another's where only evaluation is left.
         results_argument: what the script gets as `--results-dir`.
+        code: where the worktree of its commit is, if it runs one.
+        cwd: where its commands run.
     """
 
     def __init__(self, results: str, idea_id: str, token: str, go: Go) -> None:
@@ -35,6 +49,9 @@ class Workspace:
         self.data_name = go["trained"]["directory"] if go["trained"] else self.name
         self.data = f"{self._idea.attempts}/{self.data_name}" if go["doors"] else self._idea.home
         self.checkpoints = f"{own}/{CHECKPOINTS}"
+        self.code = f"{own}/{CODE}"
+        checkout = go["checkout"]
+        self.cwd = f"{self.code}/{checkout['prefix']}".rstrip("/") if checkout else go["cwd"]
         self.results_argument = self._door or results
 
     @property
@@ -46,6 +63,11 @@ class Workspace:
     def eval_log(self) -> str:
         """What the evaluation and the post scripts print."""
         return f"{self.data}/{EVAL_LOG}"
+
+    @property
+    def own_log(self) -> str:
+        """What git and other commands of the farm's own print."""
+        return f"{self.input}/{OWN_LOG}"
 
     @property
     def progress(self) -> str:
@@ -64,15 +86,21 @@ class Workspace:
         _write(f"{self.input}/{SECTION}", self._go["section"])
         _write(f"{self.input}/{BASE}", self._go["base"])
         _write(f"{self.directory}/{CONFIG}", self._go["config"])
-        argv = [self.fill(word) for word in self._go["train"]["argv"]]
+        argv = self.argv(self._go["train"])
         environment = json.dumps({**self._go["environment"], "argv": argv}, indent=2, sort_keys=True)
         _write(f"{self.directory}/{ENVIRONMENT}", environment + "\n")
         if self._door:
             self._open_door()
 
+    def argv(self, command: Command) -> list[str]:
+        """The words of a command, with the attempt's own paths."""
+        words = command["argv"]
+        return words if command.get("as_it_is") else [self.fill(word) for word in words]
+
     def fill(self, argument: str) -> str:
         """Put the attempt's own paths into an argument of a command."""
         paths = {
+            "{code}": self.code,
             "{results_dir}": self.results_argument,
             "{ideas_md}": f"{self.input}/{SECTION}",
             "{config}": f"{self.input}/{BASE}",

@@ -6,10 +6,11 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from orze.cli.app import COMMANDS, GROUPS, Entry, load, root_options
+from orze.cli.app import PROGRAM
+from orze.cli.table import Entry, Program
 
 _WIDTH = 100  # of a line of usage
 
@@ -83,31 +84,49 @@ EXAMPLES: Final = {
 }
 
 
-def page() -> str:
-    """The whole of docs/cli.md."""
-    parts = [HEAD, *_options(root_options()), "", *_contents(), SCRIPTS, *_commands()]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
+class Manual(NamedTuple):
+    """The page of a program.
 
+    Attributes:
+        head, scripts: what it begins with, and what stands before the commands.
+        examples: lines for a shell, by the names of commands.
+    """
 
-def _in_order() -> Iterator[Entry]:
-    return (entry for group in GROUPS for entry in COMMANDS if entry.group == group)
+    program: Program
+    head: str
+    scripts: str
+    examples: Mapping[str, Sequence[str]]
 
+    def page(self) -> str:
+        """The whole of it."""
+        parts = [
+            self.head,
+            *_options(self.program.options()),
+            "",
+            *self._contents(),
+            self.scripts,
+            *self._commands(),
+        ]
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
 
-def _contents() -> Iterator[str]:
-    group = ""
-    for entry in _in_order():
-        if entry.group != group:
-            group = entry.group
-            yield f"\n**{group}**\n"
-        yield f"- [`orze {entry.name}`](#orze-{entry.name}): {entry.short}"
-    yield ""
+    def _in_order(self) -> Iterator[Entry]:
+        known = self.program
+        return (entry for group in known.groups for entry in known.entries if entry.group == group)
 
+    def _contents(self) -> Iterator[str]:
+        name, group = self.program.name, ""
+        for entry in self._in_order():
+            if entry.group != group:
+                group = entry.group
+                yield f"\n**{group}**\n"
+            yield f"- [`{name} {entry.name}`](#{name}-{entry.name}): {entry.short}"
+        yield ""
 
-def _commands() -> Iterator[str]:
-    for entry in _in_order():
-        yield from _command(f"orze {entry.name}", load(entry), level=2)
-        if examples := EXAMPLES.get(entry.name):
-            yield from ("```bash", *examples, "```", "")
+    def _commands(self) -> Iterator[str]:
+        for entry in self._in_order():
+            yield from _command(f"{self.program.name} {entry.name}", self.program.load(entry), level=2)
+            if examples := self.examples.get(entry.name):
+                yield from ("```bash", *examples, "```", "")
 
 
 def _command(name: str, command: Any, *, level: int) -> Iterator[str]:
@@ -184,5 +203,7 @@ def _cell(text: str) -> str:
     return re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
 
 
+MANUAL: Final = Manual(PROGRAM, HEAD, SCRIPTS, EXAMPLES)
+
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    sys.stdout.write(MANUAL.page())

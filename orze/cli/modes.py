@@ -119,13 +119,16 @@ def _stop_attempts(daemon: Daemon) -> int:
 def _serve(daemon: Daemon, settings: Settings, console: Console, *, once: bool) -> int:
     members = daemon.members
     members.launcher.check()
+    members.executor.check()
     members.notifying.check()
     members.researching.check()
+    members.refining.check()
     members.events.listen_to_signals()
     members.watch_files()
     daemon.begin()
     if not once:
         members.researching.begin()
+        members.refining.begin()
     _say_what_is_in_force(daemon, settings)
     console.attach(daemon)
     try:
@@ -169,6 +172,8 @@ def _say_what_is_in_force(daemon: Daemon, settings: Settings) -> None:
         log.info("%s", notice)
     slots = ", ".join(slot.name for slot in m.cards.slots)
     log.info("%s: slots %s; results in %s", m.context.machine.host, slots, settings.results_dir)
+    if settings.executor.type != "local":
+        log.info("attempts run in %s", m.executor.words)
     default = (
         "" if "timeout" in settings.model_fields_set else " (the default; --timeout or `timeout:` sets it)"
     )

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _LINE = 2000  # characters of one line of prose
+_speaker = ["orze"]
+
+
+def speak_as(program: str) -> None:
+    """Put the name of this program before what is complained of from now on."""
+    _speaker[:] = [program]
 
 
 def safe(value: object, limit: int = _LINE) -> str:
@@ -25,6 +31,13 @@ def safe(value: object, limit: int = _LINE) -> str:
         limit: the longest result, in characters.
     """
     return clean(str(value), limit)
+
+
+def verbatim(line: str) -> str:
+    """A line of others as it is, its blanks kept, without what a terminal would obey."""
+    from orze.client.logs import harmless
+
+    return harmless(line).expandtabs(4)
 
 
 def text(value: object, style: str = "", *, limit: int = _LINE) -> Text:
@@ -89,7 +102,7 @@ def say(line: object) -> None:
 
 def complain(line: object) -> None:
     """Print one line of plain text on stderr, as every fault is told."""
-    print(f"orze: {safe(line)}", file=sys.stderr, flush=True)
+    print(f"{_speaker[0]}: {safe(line)}", file=sys.stderr, flush=True)
 
 
 def _finite(value: Any) -> Any:

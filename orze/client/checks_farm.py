@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from orze.client.checks import Check, Verdict
 from orze.client.project import Project
 from orze.client.reader import Reader
-from orze.config.schema import Lease
+from orze.config.lease import Lease
 from orze.coord.record import LIMIT, Record, decode, slot_name, well_formed
 from orze.core.files import nonce
 from orze.core.paths import DAEMON, FarmPaths

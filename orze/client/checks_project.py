@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orze.attempt.executors.make import make_executor
 from orze.client.checks import Check, Verdict
 from orze.client.script import MAX_BYTES, inspect
 from orze.config.locate import python_command, python_environment
@@ -79,16 +80,21 @@ def check_files(settings: Settings, environ: Mapping[str, str]) -> Check:
     if not os.path.isfile(settings.ideas_file):
         said = f"there is no {settings.ideas_file} yet"
         return Check("files", Verdict.WARN, said, "write it, or let `orze init` do it")
-    return Check(
-        "files",
-        Verdict.OK,
-        f"{settings.train_script.name}, {settings.ideas_file.name} and the base configuration",
-    )
+    trains = "train_command" if settings.train_command else settings.train_script.name
+    return Check("files", Verdict.OK, f"{trains}, {settings.ideas_file.name} and the base configuration")
+
+
+def check_executor(settings: Settings, environ: Mapping[str, str]) -> Check:
+    """Whether attempts can run where the settings say; ConfigError tells why not."""
+    executor = make_executor(settings, python=python_command(settings.python, environ), environ=environ)
+    executor.check()
+    return Check("executor", Verdict.OK, executor.words)
 
 
 def scripts_of(settings: Settings) -> list[Path]:
     """Every script that the settings name, and the one that an adapter runs."""
-    named = [settings.train_script, settings.pre_script, settings.eval_script]
+    named = [settings.pre_script, settings.eval_script]
+    named = [settings.train_script, *named] if settings.train_command is None else named
     named += [post.script for post in settings.post_scripts]
     scripts = [path for path in named if path and path.is_file()]
     if settings.train_script in scripts and (behind := _behind(settings.train_script)):

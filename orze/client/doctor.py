@@ -91,6 +91,7 @@ class Doctor:
             Probe("latency", lambda: [_speed(project)]),
             Probe("files", lambda: [checks_project.check_files(settings, environ)]),
             Probe("scripts", scripts, 60.0),
+            Probe("executor", lambda: [checks_project.check_executor(settings, environ)]),
             Probe("leader", lambda: _farm(project)),
             Probe("clock skew", lambda: [_skew(project)]),
             Probe("LLM", researcher, _MODEL_LIMIT),

@@ -79,10 +79,17 @@ def rows(project: Project, reader: Reader, *, every: bool = False) -> Iterator[R
             found = _metrics(result, project.paths.idea(idea_id).home)
             row |= {f"metric.{name}": value for name, value in found.items()}
         row |= configs.of(idea_id, entry)
-        yield {_encodable(name): _portable(value) for name, value in row.items()}
+        yield portable(row)
 
 
-def write(table: Iterable[Row], stream: BinaryIO, form: str) -> tuple[int, int]:
+def portable(row: Row) -> Row:
+    """A row as every format can hold it."""
+    return {_encodable(name): _portable(value) for name, value in row.items()}
+
+
+def write(
+    table: Iterable[Row], stream: BinaryIO, form: str, *, first: Sequence[str] = FIXED
+) -> tuple[int, int]:
     """Write a table.
 
     CSV (RFC 4180, UTF-8) is what people open in spreadsheets: a text that a spreadsheet would take for a
@@ -90,7 +97,9 @@ def write(table: Iterable[Row], stream: BinaryIO, form: str) -> tuple[int, int]:
     characters become U+FFFD. JSON (an array, one row a line) and Parquet have every text as it is.
 
     Args:
+        table: of portable rows.
         form: one of `FORMATS`.
+        first: the columns that are always there, in this order before all others.
 
     Returns:
         How many rows were written, and how many columns were left out because there are too many.
@@ -102,7 +111,7 @@ def write(table: Iterable[Row], stream: BinaryIO, form: str) -> tuple[int, int]:
     if form == "json":
         return _write_json(table, stream), 0
     arrow = _pyarrow() if form == "parquet" else None
-    with _Spool(table) as spool:
+    with _Spool(table, first) as spool:
         if arrow:
             _write_parquet(arrow, spool, stream)
         else:
@@ -224,10 +233,10 @@ class _Spool:
         left_out: how many names are no columns.
     """
 
-    def __init__(self, table: Iterable[Row]) -> None:
+    def __init__(self, table: Iterable[Row], first: Sequence[str]) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self.count = 0
-        kinds: dict[str, set[type]] = {name: set() for name in FIXED}
+        kinds: dict[str, set[type]] = {name: set() for name in first}
         shapes = set[tuple[tuple[str, ...], tuple[type, ...]]]()
         for row in table:
             data = marshal.dumps(row)
@@ -240,8 +249,8 @@ class _Spool:
                     kinds.setdefault(name, set()).add(kind)
                 if len(shapes) > _REMEMBERED:
                     shapes.clear()
-        others = sorted(kinds.keys() - set(FIXED), key=lambda name: (name[:7] != "metric.", name))
-        names = [*FIXED, *others][:MOST_COLUMNS]
+        others = sorted(kinds.keys() - set(first), key=lambda name: (name[:7] != "metric.", name))
+        names = [*first, *others][:MOST_COLUMNS]
         self.left_out = len(kinds) - len(names)
         self.columns = {name: kinds[name] - {type(None)} for name in names}
 

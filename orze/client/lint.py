@@ -74,7 +74,14 @@ def _surroundings(settings: Settings | None, file: str | None) -> Surroundings:
         base = None
     results = str(settings.results_dir)
     elsewhere = ids_of(settings.ideas_file) if file else set()
-    return Surroundings(base, _hosts_in(results), _begun_in(results), elsewhere, settings.max_members)
+    return Surroundings(
+        base,
+        _hosts_in(results),
+        _begun_in(results),
+        elsewhere,
+        settings.max_members,
+        commands=settings.train_command is not None,
+    )
 
 
 def _begun_in(results: str) -> frozenset[str]:

@@ -42,6 +42,7 @@ class Surroundings:
         begun: ideas that have a directory in results/.
         elsewhere: further ids that are known.
         max_members: how many ideas one section may make.
+        commands: whether they may bring command lines of their own.
     """
 
     base: Mapping[str, Any] | None = None
@@ -49,6 +50,7 @@ class Surroundings:
     begun: Collection[str] = frozenset()
     elsewhere: Collection[str] = frozenset()
     max_members: int = MAX_MEMBERS
+    commands: bool = True
 
 
 def ids_of(path: Path) -> set[str]:
@@ -80,7 +82,14 @@ def lint_ideas(path: Path, shown: str, around: Surroundings) -> list[Finding]:
     doubles = _Doubles(shown)
     for section, text in reading.texts():
         try:
-            idea = parse(text, path=shown, line=section.line, section=section, max_members=around.max_members)
+            idea = parse(
+                text,
+                path=shown,
+                line=section.line,
+                section=section,
+                max_members=around.max_members,
+                commands=around.commands,
+            )
             runs = _runs(text, idea, shown)
         except IdeaError as error:
             found.append(Finding(shown, error.line, ERROR, error.reason))

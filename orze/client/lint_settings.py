@@ -41,7 +41,8 @@ def lint_settings(
 
 
 def _of_host(settings: Settings, keys: _Keys, environ: Mapping[str, str]) -> Iterator[Finding]:
-    scripts = {"train_script": settings.train_script, "pre_script": settings.pre_script}
+    scripts = {"train_script": None if settings.train_command else settings.train_script}
+    scripts |= {"pre_script": settings.pre_script}
     scripts |= {"eval_script": settings.eval_script, "cleanup": settings.cleanup.script}
     named = [*scripts.items(), *(("post_scripts", post.script) for post in settings.post_scripts)]
     for key, path in named:

@@ -104,12 +104,12 @@ class Lines:
         *ended, self._rest = text.split("\n")
         if len(self._rest) > _LONGEST:
             self._rest = self._rest[-_LONGEST:]
-        return [_harmless(line) for line in ended]
+        return [harmless(line) for line in ended]
 
     @property
     def partial(self) -> str:
         """The beginning of a line that has not ended."""
-        return _harmless(self._rest)
+        return harmless(self._rest)
 
 
 def shown(data: bytes) -> Iterable[str]:
@@ -130,7 +130,8 @@ def _cut(found: bytes, lines: int) -> int:
     return end + 1 if lines else len(found)
 
 
-def _harmless(line: str) -> str:
+def harmless(line: str) -> str:
+    """One line that any terminal may show: without escapes, control characters and what was written over."""
     plain = _ESCAPE.sub("", line.removesuffix("\r"))
     if "\r" in plain:
         plain = next((part for part in reversed(plain.split("\r")) if part.strip()), "")

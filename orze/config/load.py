@@ -1,6 +1,7 @@
-"""orze.yaml and the command line's flags become Settings, or one ConfigError with every fault."""
+"""A settings file and the command line's flags become one block, or one ConfigError with every fault."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -11,13 +12,17 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orze.config.document import Document, KeyPath, Place, Problem, label, read_document, shorten
-from orze.config.schema import AS_WRITTEN, NOT_KEYS, NOT_YET, SECRET, Settings, known_keys, lease_problems
+from orze.config.form import Form, Root
+from orze.config.lease import lease_problems
+from orze.config.schema import FORM, Settings
 from orze.core.errors import ConfigError
 
 CONFIG_NAME: Final = "orze.yaml"
 
 _MAX_BYTES: Final = 2**20
 _MAX_TOLD: Final = 100
+_NOTHING: Final[Mapping[str, Any]] = {}
+_SECRET: Final = re.compile(r"(.*_)?(api_?key|access_?key|secret(_?key)?|token|password)", re.IGNORECASE)
 _FLAGS: Final = {
     "gpus": "--gpus",
     "timeout": "--timeout",
@@ -71,23 +76,55 @@ def load_settings(
     """
     file = cwd / (config_file or CONFIG_NAME)
     shown = str(config_file or CONFIG_NAME)
-    text = _read(file, shown, required=config_file is not None)
-    document = read_document(text or "", environ, as_written=_is_as_written, secret=_is_secret)
-    problems = [*document.problems, *_misplaced(document)]
+    text = read_text(file, shown)
+    if text is None and config_file is not None:
+        raise ConfigError([f"{shown}: no such file; give the path of your {CONFIG_NAME}"])
+    document = read_form(FORM, text or "", environ)
     given = dict(flags)
     for name in _PATH_FLAGS:
         if given.get(name):
             given[name] = cwd / given[name]
-    values = {name: value for name, value in document.data.items() if name not in NOT_KEYS}
-    project_dir = file.parent if text is not None else cwd
+    own = {
+        "project_dir": file.parent if text is not None else cwd,
+        "lease_place": _lease_place(document, shown),
+        "config_file": file if text is not None else None,
+    }
+    return fill(FORM, document, shown, own=own, given=given, written=flags)
+
+
+def read_form(form: Form[Root], text: str, environ: Mapping[str, str]) -> Document:
+    """Read the text of a settings file of one form; `environ` is what `${VAR}` stands for."""
+    return read_document(text, environ, as_written=form.is_as_written, secret=form.is_secret)
+
+
+def fill(
+    form: Form[Root],
+    document: Document,
+    shown: str,
+    *,
+    own: Mapping[str, Any],
+    given: Mapping[str, Any] = _NOTHING,
+    written: Mapping[str, Any] = _NOTHING,
+) -> Root:
+    """Make of a settings file what is in force.
+
+    Args:
+        shown: how messages name the file.
+        own: the fields that do not come from it.
+        given: what the command line gave, which wins over it; `written`: the same as it was written there.
+
+    Raises:
+        ConfigError: with every fault, one sentence each, in the order of the lines.
+    """
+    problems = [*document.problems, *_misplaced(form, document)]
+    values = {name: value for name, value in document.data.items() if name not in form.not_keys}
     try:
-        own = {"project_dir": project_dir, "lease_place": _lease_place(document, shown)}
-        settings = Settings.model_validate({**values, **given, **own})
+        filled = form.root.model_validate({**values, **given, **own})
     except ValidationError as error:
-        problems += _faults(error, document, flags)
+        problems += _faults(form, error, document, written)
     if problems:
         raise ConfigError(_told(problems, shown))
-    return settings
+    return filled
 
 
 def check_lease(settings: Settings, attribute_cache: float) -> None:
@@ -106,17 +143,19 @@ def check_lease(settings: Settings, attribute_cache: float) -> None:
         raise ConfigError([f"{place}{problem} {whose}" for problem in problems])
 
 
-def _read(file: Path, shown: str, *, required: bool) -> str | None:
-    """Read the file whole; None where there is none and none was asked for."""
+def read_text(file: Path, shown: str) -> str | None:
+    """Read a settings file whole; None where there is none.
+
+    Raises:
+        ConfigError: it is no text of at most 1 MiB.
+    """
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
             raise ConfigError([f"{shown}: not a regular file; name the settings file itself"])
         with open(file, "rb") as stream:
             content = stream.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        if not required:
-            return None
-        raise ConfigError([f"{shown}: no such file; give the path of your orze.yaml"]) from None
+        return None
     except OSError as error:
         raise ConfigError([f"{shown}: cannot be read: {error.strerror}"]) from None
     if len(content) > _MAX_BYTES:
@@ -128,20 +167,6 @@ def _read(file: Path, shown: str, *, required: bool) -> str | None:
         raise ConfigError([f"{shown}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
 
 
-def _known(path: KeyPath) -> str:
-    """Name a key as known_keys() does: `report.columns[].fmt`, `hosts.*.gpus`."""
-    parts = ["*" if index == 1 and path[0] == "hosts" else part for index, part in enumerate(path)]
-    return "".join("[]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
-
-
-def _is_as_written(path: KeyPath) -> bool:
-    return _known(path) in AS_WRITTEN or _known(path[:-1]) in AS_WRITTEN
-
-
-def _is_secret(path: KeyPath) -> bool:
-    return path[0] in SECRET or _known(path[:2]) in SECRET
-
-
 def _told(problems: list[Problem], shown: str) -> list[str]:
     """Write the problems out in the order of the lines; line 0 is the command line."""
     ordered = sorted(set(problems), key=lambda problem: (problem.line, problem.sentence))
@@ -150,13 +175,15 @@ def _told(problems: list[Problem], shown: str) -> list[str]:
     return told if rest <= 0 else [*told[:_MAX_TOLD], f"{shown}: and {rest} more"]
 
 
-def _misplaced(document: Document) -> Iterator[Problem]:
-    """Keys that Settings has, but that the file may not set."""
-    for name in NOT_KEYS & document.data.keys():
-        yield Problem(document.places[(name,)].line, _unknown((name,)))
+def _misplaced(form: Form[Root], document: Document) -> Iterator[Problem]:
+    """Keys that the block has, but that the file may not set."""
+    for name in form.not_keys & document.data.keys():
+        yield Problem(document.places[(name,)].line, _unknown(form, (name,)))
 
 
-def _faults(error: ValidationError, document: Document, flags: Mapping[str, Any]) -> Iterator[Problem]:
+def _faults(
+    form: Form[Root], error: ValidationError, document: Document, flags: Mapping[str, Any]
+) -> Iterator[Problem]:
     for fault in error.errors(include_url=False):
         path = fault["loc"]
         if path[-1] == "[key]" and path not in document.places:
@@ -167,7 +194,7 @@ def _faults(error: ValidationError, document: Document, flags: Mapping[str, Any]
             name, place = _FLAGS[str(path[0])], Place(0, repr(flags[str(path[0])])[:60])
         else:
             name, place = label(path), _place(path, document)
-        for sentence in _sentences(fault, path, name, place.written):
+        for sentence in _sentences(form, fault, path, name, place.written):
             yield Problem(place.line, sentence)
 
 
@@ -175,7 +202,7 @@ def _place(path: KeyPath, document: Document) -> Place:
     """Find the value or, where a key is missing, the block that should hold it."""
     # A lease that the file leaves alone can only be at odds with the key that overrides it.
     candidates = [path, path[:-1], ("orphan_timeout_hours",)]
-    return next(document.places[one] for one in candidates if one in document.places)
+    return next((document.places[one] for one in candidates if one in document.places), Place(1, ""))
 
 
 def _lease_place(document: Document, shown: str) -> str:
@@ -184,13 +211,13 @@ def _lease_place(document: Document, shown: str) -> str:
     return next((f"{shown}:{document.places[key].line}" for key in keys if key in document.places), "")
 
 
-def _sentences(fault: ErrorDetails, path: KeyPath, name: str, written: str) -> list[str]:
+def _sentences(form: Form[Root], fault: ErrorDetails, path: KeyPath, name: str, written: str) -> list[str]:
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "extra_forbidden":
-        return [_unknown(path)]
+        return [_unknown(form, path)]
     if kind == "missing":
-        return [f"{label(path[:-1])} needs the key {path[-1]}"]
-    if fault["input"] is None:
+        return [f"{label(path[:-1])} needs the key {path[-1]}".lstrip()]
+    if fault["input"] is None and written:
         return [f"{name} has no value; give it one or remove the line"]
     if kind == "value_error":
         phrases = str(context["error"]).splitlines()
@@ -199,18 +226,19 @@ def _sentences(fault: ErrorDetails, path: KeyPath, name: str, written: str) -> l
     return [f"{name} {one}" + (f", not {written}" if one.startswith("must be ") else "") for one in phrases]
 
 
-def _unknown(path: KeyPath) -> str:
+def _unknown(form: Form[Root], path: KeyPath) -> str:
     """Tell an unknown key, and the one that was meant where that can be seen."""
-    name, block = str(path[-1]), _known(path[:-1])
-    if not block and name in NOT_YET:
-        return f"`{name}` is not available in this version; remove it"
-    keys = [key.rpartition(".") for key in known_keys()]
+    name, block = str(path[-1]), form.named(path[:-1])
+    keys = [key.rpartition(".") for key in form.known()]
     where = f" in {label(path[:-1])}" if block else ""
     said = f"unknown key {shorten(name)}{where}"
     if homes := [home for home, _, key in keys if key == name]:
         places = " or ".join(f"under {home}" if home else "at the top level" for home in homes)
         return f"{said} — it belongs {places}"
     here = [key for home, _, key in keys if home == block]
+    if _SECRET.fullmatch(name):
+        named = " and name its variable in api_key_env" if "api_key_env" in here else ""
+        return f"{said} — a key to an account stays out of this file: set it in the environment{named}"
     if close := get_close_matches(name, here, 1):
         return f"{said} — did you mean {close[0]!r}?"
-    return f"{said} — {'it may hold ' + ', '.join(here) if block else 'orze.yaml.example lists them all'}"
+    return f"{said} — {'it may hold ' + ', '.join(here) if block else form.listed}"

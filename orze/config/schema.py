@@ -2,18 +2,23 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ValidationInfo, field_validator
 
+from orze.config.executor import Executor
+from orze.config.form import FieldDoc, Form
+from orze.config.lease import Lease, lease_problems
 from orze.config.outward import Block, Mlflow, Notifications, Trackers, Trackio, Wandb
+from orze.config.refine import Budget as RefineBudget
+from orze.config.refine import Guardrails, Llm, Refine
 from orze.config.research import Budget, Price, Research
 from orze.config.values import (
     Cards,
     CauseName,
+    FilePatterns,
     Gigabytes,
     Hours,
     InsidePath,
@@ -39,25 +44,8 @@ from orze.config.values import (
 )
 
 # The fields of Settings that come from the command line or from where the file lies.
-NOT_KEYS: Final = frozenset({"project_dir", "gpus", "lease_place"})
-# Keys whose features come later; naming one is not a misspelling.
-NOT_YET: Final = frozenset({"refine"})
+NOT_KEYS: Final = frozenset({"project_dir", "gpus", "lease_place", "config_file"})
 _NO_VARIABLES: Final[Mapping[str, str]] = {}
-
-
-class Lease(Block):
-    """How long an attempt or a host may be silent, in seconds; docs/protocol.md says why."""
-
-    heartbeat: Seconds = 10.0
-    """Time between two signs of life of an attempt."""
-    fence: Seconds = 60.0
-    """An attempt that could not give a sign of life for so long ends itself."""
-    kill: Seconds = 15.0
-    """Time between SIGTERM and SIGKILL of an attempt that ends itself so."""
-    steal: Seconds = 180.0
-    """Silence after which another host takes the idea over."""
-    attribute_cache: SecondsOrZero | None = None
-    """Longest time that the mount may show stale attributes; unset: read from the mount."""
 
 
 class PostScript(Block):
@@ -140,6 +128,8 @@ def _below(project_dir: Path, value: Any) -> Any:
         return project_dir / os.path.expanduser(value)
     if isinstance(value, str) and "/" in value and not value.startswith(("conda:", "~")):
         return str(project_dir / value)
+    if isinstance(value, Executor):
+        return value.below(project_dir)
     if isinstance(value, Block):
         paths = {name: getattr(value, name) for name in _PATHS if hasattr(value, name)}
         return value.model_copy(update={name: _below(project_dir, path) for name, path in paths.items()})
@@ -162,6 +152,8 @@ class Settings(Block):
     """What --gpus said; for_host() adds what `hosts` says."""
     lease_place: str = ""
     """Where the file sets the lease, such as `orze.yaml:7`; empty where it does not."""
+    config_file: ProjectPath | None = None
+    """The file that was read; None where there is none."""
 
     train_script: ProjectPath = Path("train_idea.py")
     """The script that trains one idea."""
@@ -182,6 +174,12 @@ class Settings(Block):
     """Further arguments of the training script."""
     train_extra_env: Variables = _NO_VARIABLES
     """Further environment of the training script."""
+    train_command: Text | None = None
+    """In place of train_script: a line for /bin/sh that trains, run as it is."""
+    code_dir: ProjectPath = Path()
+    """Directory of the code: training runs in it, and ideas name commits of its git repository."""
+    protected: FilePatterns = ()
+    """Files that no training may change, as patterns below its directory or absolute ones."""
 
     timeout: Seconds = 3600.0
     """Longest time that one training may take."""
@@ -209,6 +207,8 @@ class Settings(Block):
     """How long an attempt or a host may be silent."""
     doors: bool = True
     """Give each attempt a directory of its own; false for scripts that ignore --results-dir."""
+    executor: Executor = Executor()
+    """Where attempts run: processes of this host, windows of tmux, or another machine by ssh."""
 
     pre_script: ProjectPath | None = None
     """A script run with `python` before each training."""
@@ -216,6 +216,8 @@ class Settings(Block):
     """Its arguments; {idea_id}, {gpu} and {results_dir} are filled in."""
     pre_timeout: Seconds = 3600.0
     """Longest time that it may take."""
+    pre_command: Text | None = None
+    """In place of pre_script: a line for /bin/sh, run in the directory of the training."""
     eval_script: ProjectPath | None = None
     """A script run with `python` after each successful training, on the same cards."""
     eval_args: ScriptWords = ()
@@ -237,6 +239,8 @@ class Settings(Block):
     """Experiment trackers that are told of every idea that ended."""
     research: Research | None = None
     """Who proposes new ideas when the queue runs low; unset: nobody."""
+    refine: Refine | None = None
+    """How code is changed, run and judged, step by step; unset: not at all."""
     hosts: Mapping[Text, HostOverrides] = {}
     """Host name pattern: what holds on those hosts; a later pattern wins."""
 
@@ -247,11 +251,24 @@ class Settings(Block):
 
     @field_validator(
         *("train_script", "ideas_file", "base_config", "results_dir", "python", "pre_script", "eval_script"),
-        *("post_scripts", "cleanup", "hosts", "research"),
+        "code_dir",
+        *("post_scripts", "cleanup", "hosts", "research", "executor"),
     )
     @classmethod
     def _is_below_the_project(cls, value: Any, info: ValidationInfo) -> Any:
         return _below(info.data["project_dir"], value)
+
+    @field_validator("train_command", "pre_command")
+    @classmethod
+    def _stands_alone(cls, value: str | None, info: ValidationInfo) -> str | None:
+        step = str(info.field_name).partition("_")[0]
+        others = (f"{step}_script", "train_extra_args" if step == "train" else "pre_args")
+        fields = cls.model_fields
+        own = {"train_script": info.data.get("project_dir", Path()) / str(fields["train_script"].default)}
+        for name in others:
+            if value and info.data.get(name) != own.get(name, fields[name].default):
+                raise ValueError(f"is given beside {name}; the line says all that is run: remove {name}")
+        return value
 
     @field_validator("post_scripts")
     @classmethod
@@ -296,50 +313,11 @@ class Settings(Block):
         return self.model_copy(update={**update, "train_extra_env": variables})
 
 
-def lease_problems(lease: Lease, attribute_cache: float, orphan_hours: float | None = None) -> list[str]:
-    """Hold a lease against the inequalities of protocol.md, "Heartbeats and the lease".
-
-    Args:
-        lease: its times in seconds; `steal` with orphan_timeout_hours applied, as Settings.lease has it.
-        attribute_cache: longest attribute cache of the mount in seconds (acdirmax; 0 on a local disk).
-        orphan_hours: orphan_timeout_hours, where `steal` comes from it.
-
-    Returns:
-        One sentence for each inequality that does not hold, with the numbers; none when all hold.
-    """
-    h, f, k, s, c = lease.heartbeat, lease.fence, lease.kill, lease.steal, attribute_cache
-    rules = [
-        ("3 × heartbeat ≤ fence", 3 * h <= f, f"3 × {h:g} = {3 * h:g}", f"{f:g}"),
-        ("fence + kill < steal", f + k < s, f"{f:g} + {k:g} = {f + k:g}", f"{s:g}"),
-        (
-            "attribute_cache + 3 × heartbeat < steal",
-            c + 3 * h < s,
-            f"{c:g} + 3 × {h:g} = {c + 3 * h:g}",
-            f"{s:g}",
-        ),
-        ("attribute_cache + fence ≤ steal", c + f <= s, f"{c:g} + {f:g} = {c + f:g}", f"{s:g}"),
-    ]
-    told = f" (steal is orphan_timeout_hours, {orphan_hours:g} h)" if orphan_hours else ""
-    return [
-        f"lease breaks `{rule}`: {left} s against {right} s; "
-        f"raise {rule.split()[-1]} or lower the others{told}"
-        for rule, holds, left, right in rules
-        if not holds
-    ]
-
-
-@dataclass(frozen=True)
-class FieldDoc:
-    """What a page of reference tells of one key."""
-
-    default: object
-    required: bool
-
-
 # Where each block of keys stands: `[]` for an item of a list, `*` for a name that the user chooses.
 _BLOCKS: Final[Mapping[str, type[Block]]] = {
     "": Settings,
     "lease": Lease,
+    "executor": Executor,
     "post_scripts[]": PostScript,
     "cleanup": Cleanup,
     "report": Report,
@@ -352,32 +330,38 @@ _BLOCKS: Final[Mapping[str, type[Block]]] = {
     "research": Research,
     "research.price": Price,
     "research.budget": Budget,
+    "refine": Refine,
+    "refine.llm": Llm,
+    "refine.llm.price": Price,
+    "refine.budget": RefineBudget,
+    "refine.guardrails": Guardrails,
     "hosts.*": HostOverrides,
 }
 
 # What stands below these keys may be a key to somebody's account: no message quotes it.
-SECRET: Final = frozenset({"notifications", "trackers", "research.api_base", "research.command"})
+SECRET: Final = frozenset(
+    {"notifications", "trackers", "research.api_base", "research.command", "refine.llm", "refine.agent"}
+)
 
 # Words that are taken as they stand in the file: YAML would make 1.1 of 1.10, and 61 of the card 1:1.
 AS_WRITTEN: Final = frozenset(
     {"launch", "train_extra_args", "train_extra_env", "pre_args", "eval_args"}
     | {"post_scripts[].args", "hosts.*.train_extra_env", "hosts.*.gpus", "research.command"}
+    | {"executor.gpus", "executor.options", "refine.agent"}
+)
+
+
+FORM: Final = Form(
+    root=Settings,
+    blocks=_BLOCKS,
+    listed="orze.yaml.example lists them all",
+    not_keys=NOT_KEYS,
+    secret=SECRET,
+    as_written=AS_WRITTEN,
+    chosen=frozenset({"hosts"}),
 )
 
 
 def known_keys() -> dict[str, FieldDoc]:
-    """List every key that orze.yaml may hold.
-
-    Returns:
-        Dotted key (`timeout`, `lease.fence`, `report.columns[].fmt`, `hosts.*.gpus`) -> what it is.
-        Keys that hold a block of keys are listed as well, before those of the block.
-    """
-    return {
-        f"{block}.{name}" if block else name: FieldDoc(
-            default=None if field.is_required() else field.default,
-            required=field.is_required(),
-        )
-        for block, model in _BLOCKS.items()
-        for name, field in model.model_fields.items()
-        if name not in NOT_KEYS or block
-    }
+    """Every key that orze.yaml may hold, as `Form.known` lists them."""
+    return FORM.known()

@@ -32,7 +32,7 @@ _TAKEN_NAMES: Final = frozenset(
 )
 # Set for every attempt: another value would send it to another card or make it another attempt.
 _TAKEN_VARIABLES: Final = frozenset(
-    {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "REVIS_OUTPUT_DIR", "REVIS_RUN_ID"}
+    {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "REVIS_OUTPUT_DIR", "REVIS_PROJECT_DIR", "REVIS_RUN_ID"}
 )
 
 
@@ -77,7 +77,8 @@ def _word(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-def _words(value: object) -> object:
+def split_words(value: object) -> object:
+    """A list of words, or one text that a shell would split into them; ValueError where it is neither."""
     if isinstance(value, str):
         try:
             return tuple(shlex.split(value))
@@ -105,7 +106,8 @@ def _launch(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def _cards(value: object) -> object:
+def read_cards(value: object) -> object:
+    """Cards as text, written as for --gpus; ValueError where they are not."""
     items = value if isinstance(value, list | tuple) else str(value).split(",")
     cards = [str(item).strip() for item in items]
     if not cards or not all(map(_CARD.fullmatch, cards)):
@@ -123,6 +125,12 @@ def _inside(value: str) -> str:
 def _output(value: str) -> str:
     if PurePosixPath(value).parts[0] in _TAKEN_NAMES:
         raise ValueError("has a name that the farm itself writes; choose another")
+    return value
+
+
+def _file_pattern(value: str) -> str:
+    if ".." in PurePosixPath(value).parts or not value.isprintable():
+        raise ValueError("must be a pattern of files such as eval/**/*.py, without '..'")
     return value
 
 
@@ -203,7 +211,7 @@ OutputPath = Annotated[InsidePath, AfterValidator(_output)]
 JsonSource = Annotated[Text, AfterValidator(_source)]
 NumberFormat = Annotated[Text, AfterValidator(_number_format)]
 ScriptName = Annotated[Text, AfterValidator(_script_name)]
-Cards = Annotated[Text, BeforeValidator(_cards)]
+Cards = Annotated[Text, BeforeValidator(read_cards)]
 CauseName = Annotated[Cause, BeforeValidator(_cause)]
 NewsWord = Annotated[News, BeforeValidator(_news)]
 # Its text is shown nowhere: whoever has it can write in the name of the farm.
@@ -215,10 +223,11 @@ Items = Field(max_length=1000, strict=False)
 Word = Annotated[str, Field(max_length=32768), AfterValidator(_text), BeforeValidator(_word)]
 ScriptWord = Annotated[Word, AfterValidator(_placeholders_among(SCRIPT_PLACEHOLDERS))]
 LaunchWord = Annotated[Word, AfterValidator(_placeholders_among(LAUNCH_PLACEHOLDERS))]
-Words = Annotated[tuple[Word, ...], Field(max_length=1000), BeforeValidator(_words)]
-ScriptWords = Annotated[tuple[ScriptWord, ...], Field(max_length=1000), BeforeValidator(_words)]
+Words = Annotated[tuple[Word, ...], Field(max_length=1000), BeforeValidator(split_words)]
+ScriptWords = Annotated[tuple[ScriptWord, ...], Field(max_length=1000), BeforeValidator(split_words)]
 LaunchWords = Annotated[
-    tuple[LaunchWord, ...], Field(max_length=1000), BeforeValidator(_words), AfterValidator(_launch)
+    tuple[LaunchWord, ...], Field(max_length=1000), BeforeValidator(split_words), AfterValidator(_launch)
 ]
+FilePatterns = Annotated[tuple[Annotated[Text, AfterValidator(_file_pattern)], ...], Items]
 VariableName = Annotated[str, BeforeValidator(_variable)]
 Variables = Annotated[Mapping[VariableName, Word], Field(max_length=1000)]

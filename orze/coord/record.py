@@ -112,7 +112,7 @@ _SHAPES: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(("pid", "start", "attempt", "term"), _is_count),
     **dict.fromkeys(("at", "seconds"), _is_number),
     **dict.fromkeys(("host", "boot", "pidns", "machine", "gpu", "section", "sha", "cause", "error"), is_text),
-    **dict.fromkeys(("title", "evaluation_error", "config"), is_text),
+    **dict.fromkeys(("title", "evaluation_error", "config", "commit"), is_text),
     "seed": _is_seed,
     "metrics": _is_object,
     **dict.fromkeys(("post_errors", "cards"), _are_texts),

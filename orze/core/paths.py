@@ -123,6 +123,11 @@ class FarmPaths:
         return f"{self.research}/{name}"
 
     @property
+    def refine(self) -> str:
+        """What the process that refines the code keeps."""
+        return f"{self.home}/refine"
+
+    @property
     def out(self) -> str:
         """Files that are replaced often, so that results/ itself changes only with its ideas."""
         return f"{self.home}/out"

@@ -40,6 +40,7 @@ class Cause(StrEnum):
     DISK_FULL = "disk_full"
     START = "start"
     PRE_SCRIPT = "pre_script"
+    PROTECTED = "protected"
     NO_METRICS = "no_metrics"
     METRICS_MISPLACED = "metrics_misplaced"
     METRICS_NOT_JSON = "metrics_not_json"

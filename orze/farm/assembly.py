@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
+from orze.attempt.executors.make import make_executor
 from orze.coord.journal import Journal
 from orze.coord.leader import Leadership
 from orze.core.files import make_dirs
@@ -29,6 +30,7 @@ from orze.farm.problems import Problems
 from orze.farm.pruning import Pruning
 from orze.farm.queue import Queue
 from orze.farm.reap import Reaper
+from orze.farm.refining import Refining
 from orze.farm.researching import Researching
 from orze.farm.settling import Settler
 from orze.farm.starter import Refusal, Starter
@@ -63,10 +65,11 @@ class Assembly:
         self.events = Events()
         self.cards = Cards(settings, environ, steady=clock.steady, ready=self.events.wake)
         self.launcher = Launcher(settings, environ)
+        self.executor = make_executor(settings, python=self.launcher.python, environ=environ)
         self.leadership = Leadership(files, paths.leader, clock, token=context.token, frame=context.frame)
         self.journal = Journal(files, paths.journal, clock, frame=context.frame)
         self.environment = Environment(
-            settings.project_dir, self.launcher.python, driver=self.cards.driver, steady=clock.steady
+            settings.code_dir, self.launcher.python, driver=self.cards.driver, steady=clock.steady
         )
         self.queue = Queue(context.machine.host, self.cards.cards_at_most)
         self.orders = Orders(context.machine.host, journal=self.journal, cards=self.cards, queue=self.queue)
@@ -91,6 +94,7 @@ class Assembly:
 
     def _make_tellers(self, context: Context) -> None:
         """Who has ideas proposed, who tells people and trackers, and who sees that a host is lost."""
+        self.refining = Refining(context, leadership=self.leadership, problems=self.problems)
         self.researching = Researching(
             context,
             leadership=self.leadership,
@@ -164,6 +168,7 @@ class Assembly:
         return Starter(
             context,
             launcher=self.launcher,
+            executor=self.executor,
             cards=self.cards,
             queue=self.queue,
             intake=self.intake,
@@ -195,5 +200,7 @@ class Assembly:
         """Be woken by what changes on a local disk."""
         folder, name = os.path.split(str(self.context.settings.ideas_file))
         inbox = inbox_of(f"{folder}/{name}")
+        if self.context.settings.refine:
+            make_dirs(self.context.files, inbox)  # each step comes by it, and should not wait for the poll
         watched = {folder: name, inbox: "", self.context.paths.requests: ""}
         self.events.watch_files({path: only for path, only in watched.items() if os.path.isdir(path)})

@@ -316,4 +316,5 @@ def result_of(idea_id: str, state: State, facts: Facts, order: int) -> Result:
         order=order,
         config=str(facts.get("config") or ""),
         seed=int(facts.get("seed") or 0),
+        commit=str(facts.get("commit") or ""),
     )

@@ -74,7 +74,7 @@ def brief_of(
         trend=tuple((order[idea_id], value) for idea_id, value in trend[-_TREND:]),
         arms=arms,
         budget_left=left,
-        ended=tuple((idea_id, value, "ok" if well else "failed") for idea_id, value, well in ended[-_ENDED:]),
+        ended=_of_this_code(queue, ended[-_ENDED:]),
         **_of_settings(context, model),
         **_of_cards(hosts),
     )
@@ -108,6 +108,19 @@ def waiting(queue: Queue) -> list[str]:
     """The ideas that wait or run, at most a thousand."""
     states = (State.QUEUED, *RUNNING)
     return [idea_id for state in states for idea_id in queue.by_state[state]][:_WAITING]
+
+
+def _of_this_code(
+    queue: Queue, ended: Iterable[tuple[str, float | None, bool]]
+) -> tuple[tuple[str, float | None, str], ...]:
+    """What ended, and whether well, less ideas with code of their own: they tell nothing of values."""
+    told = []
+    for idea_id, value, well in ended:
+        entry = queue.get(idea_id)
+        idea = entry.idea if entry else None
+        if idea is None or not (idea.commit or idea.command):
+            told.append((idea_id, value, "ok" if well else "failed"))
+    return tuple(told)
 
 
 class _Teller:

@@ -151,7 +151,7 @@ class Confirming:
         idea = self._idea(wish.idea_id)
         values = self._values(wish.idea_id)
         base = self._board.baseline.values
-        if base is None or config_key(deep_merge(base, values)) != wish.key:
+        if base is None or self._key(idea, {} if idea.commit else base, values) != wish.key:
             raise _Unfit("the base configuration has changed since")
         title = f"Is {wish.idea_id} as good with other seeds? {idea.title}"
         fields = {**_URGENT, "Category": "confirm", **self._fields(idea), **self._runs(wish, seed_of(values))}
@@ -159,6 +159,12 @@ class Confirming:
         if _read_back(text) != repr(values):
             raise _Unfit("its configuration cannot be written into a section")
         return text
+
+    def _key(self, idea: Idea, base: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+        """The key of what would run. The base configuration of a commit is in `values`, all of it."""
+        found = self._board.leaderboard.get(idea.id)
+        commit = found.commit if found else ""
+        return config_key(deep_merge(base, values), commit=commit, command=idea.command)
 
     def _runs(self, wish: Wish, own: int) -> dict[str, object]:
         """How many, and from which seed on; `own` is that of the configuration."""
@@ -176,6 +182,8 @@ class Confirming:
             "Timeout": math.ceil(idea.timeout) if idea.timeout else "",
             "After": ", ".join(dict.fromkeys(reached)),
             "Hosts": ", ".join(idea.hosts),
+            "Commit": idea.commit,
+            "Command": idea.command,
         }
 
     def _idea(self, idea_id: str) -> Idea:

@@ -136,6 +136,7 @@ class Daemon:
         m.events.close()
         with m.problems.guard("telling people"):
             m.notifying.end(flush=self._once)
+        m.refining.end()
         with m.problems.guard("leaving"):
             if m.leadership.mine:
                 m.leadership.resign()
@@ -356,6 +357,8 @@ class Daemon:
             with m.problems.guard("telling people"):
                 m.notifying.step(swept=self._swept[1] > 0.0)
                 self._wake_at = min(self._wake_at, m.notifying.due())
+        with m.problems.guard("starting what refines"):
+            self._wake_at = min(self._wake_at, m.refining.step())
         m.problems.show("notifications", m.notifying.problems)
         self.show.after_cycle(self._taken())
 

@@ -34,7 +34,9 @@ class Intake:
     def __init__(self, context: Context, queue: Queue) -> None:
         self._context = context
         self._queue = queue
-        self._source = IdeasSource(Path(context.settings.ideas_file), SETTLING, context.clock.steady)
+        self._source = IdeasSource(
+            Path(context.settings.ideas_file), SETTLING, context.clock.steady, whole=self._is_registered
+        )
         self._name = context.settings.ideas_file.name
         self._pending: deque[Section] = deque()
         self._scanned: list[Quarantine] = []
@@ -88,6 +90,11 @@ class Intake:
             self._pending.extendleft(reversed(left))
         self._log_bad()
         return True
+
+    def _is_registered(self, idea_id: str, sha: bytes) -> bool:
+        """Whether the journal has this revision: it was whole when it was registered."""
+        entry = self._queue.get(idea_id)
+        return bool(entry and entry.known and entry.known.sha == sha.hex())
 
     def _read_chunk(self, chunk: list[Section], until: float) -> list[Section]:
         """Take sections in; returns those that are left when a group, with all its members, took long."""
@@ -192,9 +199,16 @@ class Intake:
 
     def _take(self, section: Section, text: str) -> int:
         """Take a section in; returns how many members it makes."""
-        most = self._context.settings.max_members
+        settings = self._context.settings
         try:
-            idea = parse(text, path=self._name, line=section.line, section=section, max_members=most)
+            idea = parse(
+                text,
+                path=self._name,
+                line=section.line,
+                section=section,
+                max_members=settings.max_members,
+                commands=settings.train_command is not None,
+            )
             members = Group(text, idea, path=self._name).members() if idea.members else ()
         except IdeaError as error:
             self._quarantine(section.id, error.line, error.reason)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,17 @@ import yaml
 from orze.config.locate import python_command, python_environment
 from orze.config.schema import Settings
 from orze.coord.idea_chain import IdeaFold
-from orze.core.errors import ConfigError, OrzeError
+from orze.core.errors import ConfigError
 from orze.core.paths import attempt_name
+from orze.farm.base import BaseConfig
+from orze.farm.commits import Commits
 from orze.gpu.slots import Slot, environment
 from orze.ideas.canonical import add_seed, config_key, seed_of
 from orze.ideas.model import Idea, IdeaError
 from orze.ideas.parse import deep_merge, load_config
-from orze.ideas.values import MAX_BYTES, load_values
 
 if TYPE_CHECKING:
-    from orze.attempt.spec import Command, Go, Trained
+    from orze.attempt.spec import Checkout, Command, Go, Trained
 
 # The keys of services that a training script has no business with; trackers such as wandb keep theirs.
 LLM_KEYS = frozenset(
@@ -58,12 +58,14 @@ LLM_KEYS = frozenset(
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # absent where PyYAML lacks libyaml
 
 
+# A farm that a git hook starts has them; in a worktree they would lead git elsewhere.
+_OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"})
+
 # These run a script with an interpreter of their own.
 _RUNS_SCRIPTS = frozenset({"torchrun", "torch.distributed.run", "accelerate", "deepspeed"})
 
 
-class BadBase(OrzeError):
-    """The base configuration cannot be read as one."""
+REFINE = "refine"  # the category of the steps of a session of refinement
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,20 @@ class Merged:
         seed: what ORZE_SEED is: `training.seed` or `seed` of the configuration, else 0, and what the idea's
             Seed adds.
         key: the configuration without its seed, as `orze.ideas.canonical.config_key` names it.
+        base: the text of the configuration that it was merged onto.
+        checkout: the commit whose code runs; None for the code as it lies there.
     """
 
     text: str
     seed: int
     key: str
+    base: str = ""
+    checkout: Checkout | None = None
+
+    @property
+    def commit(self) -> str:
+        """The whole hash of that commit; empty where there is none."""
+        return self.checkout["commit"] if self.checkout else ""
 
 
 class Launcher:
@@ -112,13 +123,18 @@ class Launcher:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
-        self._environ = {name: value for name, value in environ.items() if name not in LLM_KEYS}
+        left_out = LLM_KEYS | _OF_A_HOOK
+        self._environ = {name: value for name, value in environ.items() if name not in left_out}
         self._environ |= python_environment(settings.python, environ)
         self._python = python_command(settings.python, environ)
         if settings.launch:  # what stands beside the interpreter is meant, such as its torchrun
             beside = os.path.dirname(self._python[0])
             self._environ["PATH"] = f"{beside}:{self._environ.get('PATH', os.defpath)}"
-        self._base: tuple[tuple[int, int], str, dict[str, Any]] | None = None
+        self._code = settings.code_dir.resolve() if ".." in settings.code_dir.parts else settings.code_dir
+        self._commits = Commits(self._code, environ)
+        self._base = BaseConfig(
+            settings.base_config, self._commits, optional=settings.train_command is not None
+        )
 
     @property
     def python(self) -> list[str]:
@@ -132,11 +148,8 @@ class Launcher:
             BadBase: the base configuration cannot be read as one.
             ConfigError: a script is not there.
         """
-        self._read_base()
-        s = self._settings
-        scripts = {"train_script": s.train_script, "pre_script": s.pre_script, "eval_script": s.eval_script}
-        scripts |= {f"post_scripts ({post.name})": post.script for post in s.post_scripts}
-        missing = {key: path for key, path in scripts.items() if path and not os.path.isfile(path)}
+        self._base.read()
+        missing = {key: path for key, path in self._scripts().items() if not os.path.isfile(path)}
         if missing:
             raise ConfigError([f"{key}: there is no file {path}" for key, path in missing.items()])
 
@@ -145,25 +158,37 @@ class Launcher:
 
         Raises:
             BadBase: the base configuration is not a mapping.
-            IdeaError: the section's configuration cannot be loaded.
+            BadCommit: the idea's commit is not there.
+            IdeaError: the section's configuration cannot be loaded, or it may not have a command of its own.
         """
-        own = load_config(start.section, path=self._settings.ideas_file.name, line=start.idea.line)
-        merged = deep_merge(self._read_base()[2], own)
-        seed = seed_of(merged) + start.idea.seed
-        merged = dict(add_seed(merged, start.idea.seed))
+        idea, name = start.idea, self._settings.ideas_file.name
+        if idea.command and not self._settings.train_command:
+            raise IdeaError(idea.line, "it has a Command, and orze.yaml has no train_command", name)
+        checkout = self._find(idea.commit) if idea.commit else None
+        base = self._base.read(checkout)
+        merged = deep_merge(base.values, load_config(start.section, path=name, line=idea.line))
+        seed = seed_of(merged) + idea.seed
+        merged = dict(add_seed(merged, idea.seed))
         text = yaml.dump(merged, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
-        return Merged(str(text), seed, config_key(merged))
+        key = config_key(merged, commit=checkout["commit"] if checkout else "", command=idea.command)
+        return Merged(str(text), seed, key, base.text, checkout)
 
-    def train(self, start: Start) -> Command:
+    def train(self, start: Start, checkout: Checkout | None = None) -> Command:
         """The training command, with the places of the attempt's own files still to be filled in."""
         s = self._settings
-        argv = [
-            *self._python, str(s.train_script), "--idea-id", start.idea.id, "--results-dir", "{results_dir}",
-            "--ideas-md", "{ideas_md}", "--config", "{config}", *s.train_extra_args,
-        ]  # fmt: skip
+        timeout = start.idea.timeout or s.timeout
+        if s.train_command:
+            command = _shell("train", start.idea.command or s.train_command, timeout)
+        else:
+            argv = [
+                *self._python, self._place(s.train_script, checkout), "--idea-id", start.idea.id,
+                "--results-dir", "{results_dir}", "--ideas-md", "{ideas_md}", "--config", "{config}",
+                *s.train_extra_args,
+            ]  # fmt: skip
+            command = {"name": "train", "argv": argv, "timeout": timeout, "output": ""}
         if s.launch:
-            argv = self._wrap(s.launch, argv, start)
-        return {"name": "train", "argv": argv, "timeout": start.idea.timeout or s.timeout, "output": ""}
+            command["argv"] = self._wrap(s.launch, command["argv"], start)
+        return command
 
     def variables(self, start: Start, attempt: str, seed: int) -> dict[str, str]:
         """The environment of the attempt's commands, less the paths that its keeper adds."""
@@ -173,6 +198,7 @@ class Launcher:
             "ORZE_IDEA_ID": start.idea.id,
             "ORZE_ATTEMPT": attempt,
             "ORZE_SEED": str(seed),
+            "REVIS_PROJECT_DIR": str(self._code),
             "REVIS_RUN_ID": attempt,
         }
         env.setdefault("WANDB_NAME", start.idea.id)
@@ -192,9 +218,9 @@ class Launcher:
             delay: seconds that it has to wait before it starts anything.
             facts: what is known of code and packages, for environment.json.
         """
-        s = self._settings
+        s, checkout = self._settings, config.checkout
         attempt = f"{fold.attempt}-{fold.token}"
-        train = self.train(start)
+        code = {"git_commit": config.commit, "git_dirty": False} if checkout else {}
         return {
             "attempt": fold.attempt,
             "frame": dict(frame),
@@ -203,21 +229,16 @@ class Launcher:
             "delay": delay,
             "section": start.section,
             "config": config.text,
-            "base": self._read_base()[1],
-            "environment": {**facts, "gpu": start.gpu},
-            "cwd": str(s.project_dir),
+            "base": config.base,
+            "environment": {**facts, **code, "gpu": start.gpu},
+            "cwd": str(self._code),
+            "checkout": checkout,
+            "protected": list(s.protected),
             "env": self.variables(start, attempt, config.seed),
-            "train": train,
-            "pre": self._script(start, "pre", s.pre_script, args=s.pre_args, timeout=s.pre_timeout),
-            "evaluation": self._script(
-                start,
-                "eval",
-                s.eval_script,
-                args=s.eval_args,
-                timeout=s.eval_timeout,
-                output=s.eval_output,
-            ),
-            "posts": self._posts(start),
+            "train": self.train(start, checkout),
+            "pre": self._before(start, checkout),
+            "evaluation": self._evaluation(start, checkout),
+            "posts": self._posts(start, checkout),
             "trained": trained_of(fold),
             "links": dict(start.links),
             "resume_above": fold.afresh_after,
@@ -229,10 +250,54 @@ class Launcher:
             "max_failures": s.max_idea_failures,
         }
 
-    def _posts(self, start: Start) -> list[Command]:
+    def _scripts(self) -> dict[str, os.PathLike[str]]:
+        """The scripts that are run, by their keys."""
+        s = self._settings
+        named = {"train_script": None if s.train_command else s.train_script}
+        named |= {"pre_script": s.pre_script, "eval_script": s.eval_script}
+        named |= {f"post_scripts ({post.name})": post.script for post in s.post_scripts}
+        return {key: path for key, path in named.items() if path}
+
+    def _find(self, commit: str) -> Checkout:
+        """Find a commit, and all that has to be asked of git, before anything is claimed."""
+        for script in self._scripts().values():
+            self._commits.inside(script)
+        return self._commits.find(commit)
+
+    def _before(self, start: Start, checkout: Checkout | None) -> Command | None:
+        s = self._settings
+        smoke = s.refine.smoke if s.refine and start.idea.category == REFINE else None
+        if lines := [line for line in (s.pre_command, smoke) if line]:
+            return _shell("pre", in_turn(lines), s.pre_timeout)
+        return self._script(start, "pre", s.pre_script, checkout, args=s.pre_args, timeout=s.pre_timeout)
+
+    def _evaluation(self, start: Start, checkout: Checkout | None) -> Command | None:
+        s = self._settings
+        return self._script(
+            start,
+            "eval",
+            s.eval_script,
+            checkout,
+            args=s.eval_args,
+            timeout=s.eval_timeout,
+            output=s.eval_output,
+        )
+
+    def _place(self, script: os.PathLike[str], checkout: Checkout | None) -> str:
+        """Where a script is run from: the worktree, where that is to hold it."""
+        name = self._commits.inside(script) if checkout else ""
+        return f"{{code}}/{name}" if name else str(script)
+
+    def _posts(self, start: Start, checkout: Checkout | None) -> list[Command]:
         made = (
             self._script(
-                start, post.name, post.script, args=post.args, timeout=post.timeout, output=post.output
+                start,
+                post.name,
+                post.script,
+                checkout,
+                args=post.args,
+                timeout=post.timeout,
+                output=post.output,
             )
             for post in self._settings.post_scripts
         )
@@ -243,6 +308,7 @@ class Launcher:
         start: Start,
         name: str,
         script: os.PathLike[str] | None,
+        checkout: Checkout | None,
         *,
         args: Sequence[str],
         timeout: float,
@@ -253,14 +319,15 @@ class Launcher:
         filled = [arg.replace("{idea_id}", start.idea.id).replace("{gpu}", start.gpu) for arg in args]
         return {
             "name": name,
-            "argv": [*self._python, str(script), *filled],
+            "argv": [*self._python, self._place(script, checkout), *filled],
             "timeout": timeout,
             "output": output or "",
         }
 
     def _wrap(self, launch: Sequence[str], command: list[str], start: Start) -> list[str]:
         """Put the wrapper's words around the command, itself given whole or as one quoted word."""
-        if not _RUNS_SCRIPTS.isdisjoint(map(os.path.basename, launch)) and "--no-python" not in launch:
+        brings = not _RUNS_SCRIPTS.isdisjoint(map(os.path.basename, launch)) and "--no-python" not in launch
+        if brings and not self._settings.train_command:
             command = command[len(self._python) :]  # such a launcher brings its own interpreter
         gpus, port = str(len(start.slots)), str(_free_port()) if any("{port}" in w for w in launch) else ""
         wrapped: list[str] = []
@@ -272,32 +339,10 @@ class Launcher:
                 wrapped.append(filled.replace("{command}", shlex.join(command)))
         return wrapped
 
-    def _read_base(self) -> tuple[tuple[int, int], str, dict[str, Any]]:
-        path = self._settings.base_config
-        try:
-            status = os.stat(path)
-        except OSError as error:
-            raise BadBase(f"{path}: {error.strerror}; every idea starts from this configuration") from None
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-            raise BadBase(f"{path}: must be a file of at most {MAX_BYTES >> 10} KiB")
-        mark = (status.st_mtime_ns, status.st_size)
-        if self._base is None or self._base[0] != mark:
-            self._base = (mark, *_load_base(str(path)))
-        return self._base
 
-
-def _load_base(path: str) -> tuple[str, dict[str, Any]]:
-    """The text of the base configuration, and its values within the bounds of an idea's own."""
-    try:
-        with open(path, "rb") as stream:
-            text = stream.read(MAX_BYTES).decode()
-        return text, load_values(text, path=path, line=1)
-    except UnicodeDecodeError:
-        raise BadBase(f"{path}: not UTF-8 text; save the file as UTF-8") from None
-    except OSError as error:
-        raise BadBase(f"{path}: {error.strerror}; every idea starts from this configuration") from None
-    except IdeaError as error:
-        raise BadBase(str(error)) from None
+def in_turn(lines: Sequence[str]) -> str:
+    """One line for the shell that runs several, each if those before it succeeded."""
+    return lines[0] if len(lines) == 1 else " &&\n".join(f"(\n{line}\n)" for line in lines)
 
 
 def trained_of(fold: IdeaFold) -> Trained | None:
@@ -309,6 +354,17 @@ def trained_of(fold: IdeaFold) -> Trained | None:
         "directory": str(record.get("directory") or attempt_name(record.get("attempt", 0), record["token"])),
         "metrics": dict(record.get("metrics", {})),
         "seconds": float(record.get("seconds", 0.0)),
+    }
+
+
+def _shell(name: str, line: str, timeout: float) -> Command:
+    """A line of a shell, of which no place of the attempt's own is filled in: `{` means something there."""
+    return {
+        "name": name,
+        "argv": ["/bin/sh", "-c", line],
+        "timeout": timeout,
+        "output": "",
+        "as_it_is": True,
     }
 
 

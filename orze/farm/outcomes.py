@@ -34,6 +34,8 @@ def outcome_of(fold: IdeaFold) -> tuple[State, Facts] | None:
         "config": str(claim.get("config", "")),
         "seed": claim.get("seed", 0),
     }
+    if claim.get("commit"):
+        facts["commit"] = str(claim["commit"])
     if end["kind"] == DONE:
         metrics = end.get("metrics")
         facts["metrics"] = flatten(metrics if isinstance(metrics, dict) else {})

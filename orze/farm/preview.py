@@ -151,7 +151,7 @@ def _planned(members: Assembly, environ: Mapping[str, str], start: Start, turn: 
         attempt=go["attempt"],
         directory=space.directory,
         results_dir=space.results_argument,
-        cwd=go["cwd"],
+        cwd=space.cwd,
         steps=tuple(_step(command, space) for command in commands if command),
         set={
             name: _shown(name, value)
@@ -184,8 +184,7 @@ class _Unmade(Workspace):
 
 
 def _step(command: Command, space: Workspace) -> Step:
-    argv = tuple(space.fill(word) for word in command["argv"])
-    return Step(command["name"], argv, command["timeout"], command["output"])
+    return Step(command["name"], tuple(space.argv(command)), command["timeout"], command["output"])
 
 
 def _shown(name: str, value: str) -> str:

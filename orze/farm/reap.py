@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from orze.attempt.executors.remote_keeper import KEPT_ELSEWHERE
 from orze.attempt.workspace import remove_door
 from orze.coord.chain import Chain
 from orze.coord.idea_chain import LOST, IdeaFold
@@ -67,7 +68,12 @@ class Reaper:
 
 
 def belongs(environ: Mapping[str, str], token: str) -> bool:
-    """Whether a process with this environment is of the attempt; without a token none is."""
+    """Whether a process with this environment is of the attempt; without a token none is.
+
+    What an attempt runs by ssh to this very host has a keeper of its own: the next attempt takes it over.
+    """
+    if KEPT_ELSEWHERE in environ:
+        return False
     number, _, found = environ.get("ORZE_ATTEMPT", "").partition("-")
     return number.isdigit() and found == token != ""
 

@@ -152,6 +152,7 @@ class Show:
         m.mirroring.child_ended(pid, status)
         if m.researching.child_ended(pid, status):
             self.changed()
+        m.refining.child_ended(pid, status)
         m.notifying.child_ended(pid)
         plotting = m.board.plotting
         if m.board.child_ended(pid, status):

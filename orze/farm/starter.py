@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orze.attempt.executors.base import Executor, Keeper
 from orze.attempt.projections import directory_of
 from orze.coord.claims import Claimed, Claims, Taken, Unsettled
 from orze.coord.idea_chain import IdeaFold
+from orze.core.errors import OrzeError
 from orze.farm.attempts import Attempt, Attempts
 from orze.farm.cards import Cards
 from orze.farm.context import Context
@@ -15,12 +17,10 @@ from orze.farm.decide import Launch
 from orze.farm.duplicates import Duplicates
 from orze.farm.events import Events
 from orze.farm.intake import Intake
-from orze.farm.keepers import Keeper, Nursery
-from orze.farm.launch import BadBase, Launcher, Merged, Start
+from orze.farm.launch import Launcher, Merged, Start
 from orze.farm.queue import Queue
 from orze.ideas.canonical import run_mark
 from orze.ideas.model import Idea
-from orze.ideas.parse import IdeaError
 
 
 @dataclass
@@ -50,6 +50,7 @@ class Starter:
     """Starts what was decided.
 
     Args:
+        executor: gives the keepers.
         facts: what is known of code and packages now, for environment.json.
         started, refused: told how each launch came out.
     """
@@ -59,6 +60,7 @@ class Starter:
         context: Context,
         *,
         launcher: Launcher,
+        executor: Executor,
         cards: Cards,
         queue: Queue,
         intake: Intake,
@@ -71,6 +73,7 @@ class Starter:
     ) -> None:
         self._context = context
         self._launcher = launcher
+        self._executor = executor
         self._cards = cards
         self._queue = queue
         self._intake = intake
@@ -83,7 +86,6 @@ class Starter:
         quiet = 2 * context.steal
         self._claims = Claims(context.files, context.paths, context.clock, quiet=quiet)
         self._quiet_looks = quiet / 3
-        self._nursery = Nursery()
         self._preparing: dict[str, _Preparing] = {}
 
     @property
@@ -107,13 +109,13 @@ class Starter:
         try:
             config = self._launcher.config(start)
             why = self._duplicates.judge(idea, config)
-        except (BadBase, IdeaError, OSError) as error:
+        except (OrzeError, OSError) as error:  # its commit may come, or another host may have it
             return self._refuse(idea.id, str(error), wait=self._context.settings.poll)
         if why:
             self._events.wake()  # the slots are free for the next idea
             return self._refuse(idea.id, why, wait=self._context.settings.poll)
         try:
-            keeper = self._nursery.keeper()
+            keeper = self._executor.keeper()
         except OSError as error:
             return self._refuse(idea.id, f"no process can be started: {error.strerror or error}", wait=5.0)
         return self._prepare(start, config, keeper)
@@ -133,13 +135,13 @@ class Starter:
 
     def warm_up(self) -> None:
         """Have everything there that a launch needs."""
-        self._nursery.open()
+        self._executor.open()
 
     def close(self) -> None:
         """Let every keeper without an attempt go."""
         for preparing in self._preparing.values():
             preparing.keeper.let_go()
-        self._nursery.close()
+        self._executor.close()
 
     def _answered(self, token: str) -> None:
         preparing = self._preparing.pop(token)
@@ -167,6 +169,7 @@ class Starter:
             "sha": start.idea.sha,
             "config": preparing.config.key,
             "seed": preparing.config.seed,
+            **({"commit": preparing.config.commit} if preparing.config.commit else {}),
             "gpu": start.gpu,
             "cards": [slot.uuid for slot in start.slots if slot.uuid],
             "at": self._context.clock.wall(),
@@ -184,7 +187,8 @@ class Starter:
                 delay=self._context.attribute_cache if fold.lost_elsewhere else 0.0,
                 facts={**self._facts(), "gpu_names": self._cards.names(start.slots)},
             )
-            keeper.tell(go=message)  # a keeper that died meanwhile is found dead by its pid
+            # a keeper that died meanwhile is found dead by its pid
+            keeper.tell(go=self._executor.adapt(message))
         finally:
             self._dismiss(preparing)
         self._started(self._attempts.began(start.idea.id, fold))

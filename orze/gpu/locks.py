@@ -2,8 +2,11 @@
 
 A lock belongs to an open descriptor and to every copy that child processes inherit. Nobody unlocks it: it
 ends when the last copy is closed, at the latest when the last process that has one dies (flock(2)). The
-keeper imports this module at its start, so it needs nothing but `os`, `fcntl` and `time`.
+keeper imports this module at its start, so it needs nothing but `os`, `fcntl` and `time`. It is part of the
+one-file keeper of the executor `ssh` as well, and so runs on Python 3.8.
 """
+
+from __future__ import annotations
 
 import fcntl
 import os

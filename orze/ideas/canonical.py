@@ -30,7 +30,7 @@ def add_seed(merged: Mapping[str, Any], extra: int) -> Mapping[str, Any]:
     return {**merged, _SEED: merged[_SEED] + extra} if _is_seed(merged.get(_SEED)) else merged
 
 
-def config_key(merged: Mapping[str, Any]) -> str:
+def config_key(merged: Mapping[str, Any], *, commit: str = "", command: str = "") -> str:
     """Name a merged configuration, its seed apart.
 
     The order of keys does not matter, and numbers that are equal are one number, as 1 and 1.0. A truth value
@@ -39,11 +39,15 @@ def config_key(merged: Mapping[str, Any]) -> str:
     Args:
         merged: what would run: mappings, lists, texts, numbers, truth values and None, at any depth that
             `orze.ideas.values` accepts.
+        commit: the whole hash of the commit that would run; empty for the code as it lies there.
+        command: the idea's own command line; empty for that of the farm.
 
     Returns:
         16 hex digits of the SHA-256 of its canonical form.
     """
-    return hashlib.sha256(_written(_without_seed(merged)).encode()).hexdigest()[:_DIGITS]
+    code = f"\n{commit}\n{command}" if commit or command else ""  # no canonical form has a line break
+    written = _written(_without_seed(merged)) + code
+    return hashlib.sha256(written.encode()).hexdigest()[:_DIGITS]
 
 
 def run_mark(key: str, seed: int) -> str:

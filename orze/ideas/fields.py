@@ -14,28 +14,29 @@ _MOST_NAMES: Final = 100  # ids in After, patterns in Hosts
 _MOST_GPUS: Final = 1024
 _MOST_REPEATS: Final = 10**6  # what max_members allows is far less
 _HIGHEST_SEED: Final = 2**32 - 1  # what the generators of NumPy and PyTorch take
-
-_NO_COMMIT = (
-    "this version cannot run an idea at a commit of its own yet: "
-    "start the farm in a checkout of that commit, and remove this field"
-)
+_LONGEST_LINE: Final = 4096  # characters of a command line
+_NO_COMMANDS: Final = "this farm runs no command lines of ideas: orze.yaml has no train_command"
 
 _NAME = r"(?:[-*+][ \t]+)?\*\*([^*\n]{1,60})(?::\*\*|\*\*[ \t]*:)"
 FIELD: Final = re.compile(rf"^ {{0,3}}{_NAME}[ \t]*(.*(?:\n(?![ \t]*{_NAME})[ \t]+\S.*)*)", re.MULTILINE)
 
 _ID = re.compile(r"idea-[0-9]{1,18}(?:\.[0-9]{1,9})?")
+_COMMIT = re.compile(r"[0-9a-fA-F]{7,40}")
 _SEPARATOR = re.compile(r"[,\s]+")
 _NONE = {"", "none", "-"}
 _TRUTH: Final = {"yes": True, "true": True, "no": False, "false": False, "": False}
 
 
-def read_fields(prose: str, path: str, line: int) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
+def read_fields(
+    prose: str, path: str, line: int, *, commands: bool = True
+) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
     """Read the field lines.
 
     Args:
         prose: a section, with its lines where they are, less what stands in fences.
         path: the file, for messages.
         line: number of its first line in the file.
+        commands: whether ideas may bring command lines of their own.
 
     Returns:
         The values of the known fields by their names in small letters; names and values of the others.
@@ -46,8 +47,9 @@ def read_fields(prose: str, path: str, line: int) -> tuple[dict[str, Any], tuple
     known: dict[str, Any] = {}
     others: list[tuple[str, str]] = []
     for match in FIELD.finditer(prose):
-        name, value = match[1].strip(), " ".join(match[2].split())
+        name = match[1].strip()
         key = name.lower()
+        value = " ".join(match[2].splitlines() if key in _AS_WRITTEN else match[2].split())
         try:
             if len(known) + len(others) == _MOST_FIELDS:
                 raise ValueError(f"the section has more than {_MOST_FIELDS} fields")
@@ -55,6 +57,8 @@ def read_fields(prose: str, path: str, line: int) -> tuple[dict[str, Any], tuple
                 others.append((sys.intern(name), value[:_LONGEST_PROSE]))
             elif key in known:
                 raise ValueError("it is given twice: keep one of them")
+            elif key == "command" and value and not commands:
+                raise ValueError(_NO_COMMANDS)
             else:
                 known[key] = _READERS[key](value)
         except ValueError as error:
@@ -139,9 +143,20 @@ def _rerun(value: str) -> bool:
         raise ValueError(f"{value[:40]!r} is neither yes nor no") from None
 
 
-def _commit(value: str) -> None:
-    if _bare(value):
-        raise ValueError(_NO_COMMIT)
+def _commit(value: str) -> str:
+    text = _bare(value)
+    if text and not _COMMIT.fullmatch(text):
+        raise ValueError(f"{value[:60]!r} is no commit: write 7 to 40 digits of its hash")
+    return text.lower()
+
+
+def _command(value: str) -> str:
+    line = value.strip()
+    if line.startswith("`") and line.find("`", 1) == len(line) - 1:  # Markdown's marks around the whole of it
+        line = line[1:-1].strip()
+    if len(line) > _LONGEST_LINE or not line.isprintable():
+        raise ValueError(f"it must be one line of at most {_LONGEST_LINE} printable characters")
+    return line
 
 
 def _prose(value: str) -> str:
@@ -161,4 +176,6 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "seed": _seed,
     "rerun": _rerun,
     "commit": _commit,
+    "command": _command,
 }
+_AS_WRITTEN: Final = frozenset({"command"})  # blanks in quotes are part of it

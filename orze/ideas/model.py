@@ -54,6 +54,8 @@ class Idea(NamedTuple):
         seed: what is added to the seed of the configuration; with repeats, for the first of them.
         rerun: whether it runs although its configuration has run before.
         members: 0 for an idea that runs; else it is a group, and so many ideas are made of it.
+        commit: the commit whose code runs, as it was written; empty for the code as it lies there.
+        command: the line for a shell that trains; empty for that of the farm.
     """
 
     id: str
@@ -74,6 +76,8 @@ class Idea(NamedTuple):
     seed: int = 0
     rerun: bool = False
     members: int = 0
+    commit: str = ""
+    command: str = ""
 
     @property
     def order(self) -> tuple[int, int, int, str]:

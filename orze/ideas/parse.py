@@ -15,6 +15,7 @@ from orze.ideas.values import load_values
 
 __all__ = [
     "IdeaError",
+    "code_in",
     "deep_merge",
     "load_block",
     "load_config",
@@ -43,7 +44,13 @@ class _Block(NamedTuple):
 
 
 def parse(
-    text: str, *, path: str, line: int, section: Section | None = None, max_members: int = MAX_MEMBERS
+    text: str,
+    *,
+    path: str,
+    line: int,
+    section: Section | None = None,
+    max_members: int = MAX_MEMBERS,
+    commands: bool = True,
 ) -> Idea:
     """Read a section and make sure that it can be run: what is returned here, `load_config` loads.
 
@@ -53,6 +60,7 @@ def parse(
         line: number of its first line in the file.
         section: what the scan of the file made of this very text, if that is known.
         max_members: how many members a group may have.
+        commands: whether ideas may bring command lines of their own.
 
     Returns:
         The idea, or the group (its `members` tells).
@@ -63,7 +71,7 @@ def parse(
     if section is None:
         section = one_section(text, path=path, line=line)
     prose, block = outline(text, path, line)
-    known, others = read_fields(prose, path, line)
+    known, others = read_fields(prose, path, line, commands=commands)
     _refuse_itself(section.id, known, path, line)
     own = _load(block, path, line) if block and not is_plain(block.text, _MEANT) else {}
     repeats = known.get("repeats", 1)
@@ -71,6 +79,18 @@ def parse(
         members = count_members(own, repeats, max_members) if SWEEP in own or repeats > 1 else 0
     except ValueError as error:
         raise IdeaError(line + _line_of_sweep(block), str(error), path) from None
+    return _idea(section, known, others, line=line, members=members)
+
+
+def _idea(
+    section: Section,
+    known: Mapping[str, Any],
+    others: tuple[tuple[str, str], ...],
+    *,
+    line: int,
+    members: int,
+) -> Idea:
+    """An idea of what its fields say."""
     return Idea(
         id=section.id,
         number=int(group_of(section.id)[5:]),
@@ -86,10 +106,12 @@ def parse(
         fields=others,
         line=line,
         sha=section.sha.hex(),
-        repeats=repeats,
+        repeats=known.get("repeats", 1),
         seed=known.get("seed", 0),
         rerun=known.get("rerun", False),
         members=members,
+        commit=sys.intern(known.get("commit", "")),
+        command=sys.intern(known.get("command", "")),
     )
 
 
@@ -114,11 +136,13 @@ def load_config(text: str, *, path: str, line: int) -> dict[str, Any]:
 
 def seed_in(text: str) -> int:
     """What the field Seed of a section says; 0 where it has none, or one that cannot be read."""
-    try:
-        known, _ = read_fields(outline(text, "", 1)[0], "", 1)
-    except IdeaError:
-        return 0
-    return int(known.get("seed", 0))
+    return int(_fields_in(text).get("seed", 0))
+
+
+def code_in(text: str) -> tuple[str, str]:
+    """What the fields Commit and Command of a section say; empty where it has none."""
+    known = _fields_in(text)
+    return known.get("commit", ""), known.get("command", "")
 
 
 def load_block(text: str, *, path: str, line: int) -> dict[str, Any]:
@@ -163,6 +187,13 @@ def one_section(text: str, *, path: str, line: int) -> Section:
     if sections[0].problem:
         raise IdeaError(unclosed.line if unclosed else line, sections[0].problem, path)
     return sections[0]
+
+
+def _fields_in(text: str) -> dict[str, Any]:
+    try:
+        return read_fields(outline(text, "", 1)[0], "", 1)[0]
+    except IdeaError:
+        return {}
 
 
 def _load(block: _Block, path: str, line: int) -> dict[str, Any]:

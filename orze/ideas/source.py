@@ -62,11 +62,17 @@ class IdeasSource:
     """The incremental reader of one file of ideas, for one thread.
 
     The last section counts only when the file has not changed for a while: its author may still be writing.
+    One that is known to be whole counts at once.
     A section is reported as removed only then, too: many editors empty a file before they write it again.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], settle_seconds: float, monotonic: Callable[[], float]
+        self,
+        path: str | os.PathLike[str],
+        settle_seconds: float,
+        monotonic: Callable[[], float],
+        *,
+        whole: Callable[[str, bytes], bool] | None = None,
     ) -> None:
         """Follow the file at `path`, which need not be there yet; nothing is read before `poll`.
 
@@ -74,7 +80,10 @@ class IdeasSource:
             path: the file.
             settle_seconds: how long the file must be unchanged for its last section to count.
             monotonic: seconds on a clock of this host that never steps back.
+            whole: tells by id and revision whether a section is known to be whole, as those are that a
+                program left in the inbox; none is where it is not given.
         """
+        self._is_known_whole = whole
         self._path = os.fspath(path)
         self._name = os.path.basename(self._path)
         self._settle = settle_seconds
@@ -315,11 +324,17 @@ class IdeasSource:
             known_bad = {bad.id for bad in problems}
             removed = [name for name in self._gone if name not in known_bad]
             self._gone = {}
+        elif self._is_last_whole():
+            fresh += self._tell_last()
         shown = problems, self._settled
         if not fresh and not removed and shown == self._shown:
             return None
         self._shown = shown
         return Update(fresh, removed, problems, self._settled)
+
+    def _is_last_whole(self) -> bool:
+        last = self._version.last
+        return bool(last and self._is_known_whole and self._is_known_whole(last.id, last.sha))
 
     def _tell_last(self) -> list[Section]:
         """Accept the last section: a list of it where it was not reported as it is."""

@@ -31,10 +31,15 @@ ADVICE: dict[Cause, str] = {
     ),
     Cause.DISK_FULL: "A disk was full: make room, or let cleanup in orze.yaml do it, and retry the idea.",
     Cause.START: (
-        "The training command could not be started: check python, train_script and launch in orze.yaml."
+        "The training command could not be started, or its commit not be checked out: check python, "
+        "train_script, launch and code_dir in orze.yaml."
     ),
     Cause.PRE_SCRIPT: (
-        "pre_script failed, so training did not begin: read the end of train_output.log and fix pre_script."
+        "pre_script or pre_command failed, so training did not begin: read the end of train_output.log."
+    ),
+    Cause.PROTECTED: (
+        "The run changed files that are protected in orze.yaml, so that its result is void: leave these "
+        "files alone, or name fewer of them."
     ),
     Cause.NO_METRICS: (
         "The script ended with exit code 0 and wrote no metrics: write metrics.json to the directory "

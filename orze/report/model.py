@@ -48,7 +48,8 @@ class PrimaryMetric:
 class Result:
     """How one idea ended. `order` counts the results as they were recorded, `finished_at` (unix seconds) is
     only ever shown, `metrics` is flat with dotted names. `config` is the key of its configuration, empty
-    where that is not known: results of one key and different `seed` are repeats of one configuration."""
+    where that is not known: results of one key and different `seed` are repeats of one configuration.
+    `commit` is the hash of the commit that the idea named, or empty."""
 
     idea_id: str
     title: str
@@ -64,6 +65,7 @@ class Result:
     order: int
     config: str = ""
     seed: int = 0
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

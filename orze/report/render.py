@@ -11,7 +11,7 @@ from orze.report.advice import HELD, QUARANTINED, RETRY, UNFENCED, advice
 from orze.report.merit import Config, sentence_of, value_of
 from orze.report.model import Group, HostRow, PrimaryMetric, Ranked, Result, Snapshot, Waiting
 from orze.report.research import arm_cells, research_lines
-from orze.report.text import NOTHING, Markdown, clean, duration, md, minute, width
+from orze.report.text import NOTHING, Markdown, clean, duration, md, minute, short_commit, width
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -187,18 +187,20 @@ def _leaderboard(snapshot: Snapshot) -> Markdown:
     extra = [_Right(column.label or column.key) for column in snapshot.columns]
     repeated = any(entry.config for entry in snapshot.top)
     runs = [_Right("runs"), _Right("their mean")] if repeated else []
-    labels = [_Right("rank"), "idea", "title", _Right(metric), *runs, *extra, *_RUN]
-    rows = [_ranked(entry, len(extra), repeated=repeated) for entry in snapshot.top]
+    commits = any(entry.result.commit for entry in snapshot.top)
+    labels = [_Right("rank"), "idea", *["commit"] * commits, "title", _Right(metric), *runs, *extra, *_RUN]
+    rows = [_ranked(entry, len(extra), repeated=repeated, commits=commits) for entry in snapshot.top]
     return _listing(labels, rows, _done(snapshot))
 
 
-def _ranked(entry: Ranked, columns: int, *, repeated: bool) -> tuple[object, ...]:
+def _ranked(entry: Ranked, columns: int, *, repeated: bool, commits: bool) -> tuple[object, ...]:
     result = entry.result
     cells = (*entry.cells, *[NOTHING] * columns)[:columns]
     value = entry.note if entry.value is None else entry.value
     title = md(result.title, _TITLE)
     runs = _runs(entry.config) if repeated else ()
-    return (entry.rank, result.idea_id, title, value, *runs, *cells, result.attempt, *_run(result))
+    code = (short_commit(result.commit) or NOTHING,) if commits else ()
+    return (entry.rank, result.idea_id, *code, title, value, *runs, *cells, result.attempt, *_run(result))
 
 
 def _runs(config: Config | None) -> tuple[object, object]:

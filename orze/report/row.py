@@ -28,6 +28,7 @@ class Row(NamedTuple):
     values: tuple[Metric, ...]
     config: str
     seed: int
+    commit: str
 
     def result(self, idea_id: str, state: State, names: tuple[str, ...]) -> Result:
         """The result that was packed.
@@ -50,6 +51,7 @@ class Row(NamedTuple):
             self.order,
             self.config,
             self.seed,
+            self.commit,
         )
 
 
@@ -69,6 +71,7 @@ def pack(result: Result, shape: int) -> bytes:
         tuple(result.metrics.values()),
         config_key(result),
         result.seed,
+        result.commit[:_LONGEST_KEY],
     )
     return marshal.dumps(row)
 

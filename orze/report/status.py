@@ -12,7 +12,7 @@ from orze.report.leaderboard import finite
 from orze.report.merit import Config, Merit
 from orze.report.model import Group, HostRow, PrimaryMetric, Ranked, Result, Running, Snapshot, Waiting
 from orze.report.research import research_json
-from orze.report.text import moment
+from orze.report.text import moment, short_commit
 
 SCHEMA = 1
 _IDEAS = 100  # ideas of one configuration that are named
@@ -153,6 +153,7 @@ def _result(entry: Ranked, snapshot: Snapshot) -> dict[str, object]:
         "idea_id": result.idea_id,
         "title": result.title,
         "state": result.state.value,
+        "commit": short_commit(result.commit) or None,
         "value": entry.value,
         "note": entry.note,
         "config": _config(entry.config) if entry.config else None,
@@ -172,6 +173,7 @@ def _recent(result: Result, primary: PrimaryMetric | None) -> dict[str, object]:
         "idea_id": result.idea_id,
         "title": result.title,
         "state": result.state.value,
+        "commit": short_commit(result.commit) or None,
         "value": finite(result.metrics.get(primary.name)) if primary else None,
         "cause": result.cause,
         "host": result.host,
@@ -186,6 +188,7 @@ def _failure(result: Result) -> dict[str, object]:
     return {
         "idea_id": result.idea_id,
         "title": result.title,
+        "commit": short_commit(result.commit) or None,
         "cause": result.cause,
         "error": result.error,
         "what_to_do": advice(result.cause),

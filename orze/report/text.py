@@ -8,6 +8,7 @@ import unicodedata
 from datetime import UTC, datetime
 
 NOTHING = "–"
+_COMMIT = 7  # digits of a hash
 
 # CommonMark 2.4: a backslash before ASCII punctuation makes it plain. `_` between letters or digits can
 # neither open nor close emphasis (CommonMark 6.2, rules 2 and 4), so names such as val_loss stay readable.
@@ -138,6 +139,11 @@ def width(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def short_commit(commit: str) -> str:
+    """A commit as people read it: the first digits of its hash, if it has any."""
+    return commit[:_COMMIT]
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import sys
 import time
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
-from orze.research.faults import may_cost, pause_before, status_of, told
-from orze.research.hiding import hidden
+from orze.research.faults import may_cost, passes, pause_before, status_of, told
+from orze.research.hiding import hidden, without_values
 from orze.research.loading import Unusable, load_litellm
 from orze.research.price import price_of
 from orze.research.proposal import LONGEST_REPLY, SCHEMA
@@ -23,12 +24,15 @@ from orze.research.proposal import LONGEST_REPLY, SCHEMA
 _MEMORY: Final = 4 << 30  # bytes of address space
 _FRAME: Final = 256 + len(json.dumps(SCHEMA))  # tokens around the texts
 _TRIES: Final = 3
+_LATE: Final = 10.0  # seconds behind the time for all tries
 
 
 class Question(TypedDict):
     """What is asked.
 
     `price` is the settings' own, US dollars for a million tokens, or None; `seconds` the time for all tries.
+    `plain` asks for a text instead of the JSON of ideas; only values of secret variables are hidden in it.
+    `key_env` names the variable that holds the key, where it is not the provider's own.
     """
 
     model: str
@@ -37,6 +41,8 @@ class Question(TypedDict):
     reply_tokens: int
     seconds: float
     price: dict[str, float] | None
+    plain: NotRequired[bool]
+    key_env: NotRequired[str]
 
 
 class Answer(TypedDict):
@@ -45,6 +51,7 @@ class Answer(TypedDict):
     Attributes:
         text: the reply, empty where there is none.
         fault: why there is none, one sentence.
+        passing: the fault may pass by itself.
         cut: the reply ended because it was too long.
         tokens: sent and answered; the most that it can be, where the provider does not say.
         usd: of these; None where the price is not known.
@@ -52,6 +59,7 @@ class Answer(TypedDict):
 
     text: str
     fault: str
+    passing: bool
     cut: bool
     tokens: int
     usd: float | None
@@ -64,7 +72,7 @@ def ask(litellm: Any, question: Question) -> Answer:
         Exception: whatever LiteLLM raised the last time.
     """
     until = time.monotonic() + question["seconds"]
-    with_schema = bool(litellm.supports_response_schema(question["model"]))
+    with_schema = not question.get("plain") and bool(litellm.supports_response_schema(question["model"]))
     tries = 1
     while True:
         try:
@@ -90,9 +98,11 @@ def _request(litellm: Any, question: Question, seconds: float, with_schema: bool
         "num_retries": 0,
         "max_retries": 0,
     }
+    if key := os.environ.get(question.get("key_env", "")):
+        request["api_key"] = key
     if question["api_base"]:
         request["api_base"] = question["api_base"]
-        if litellm.validate_environment(question["model"])["missing_keys"]:
+        if not key and litellm.validate_environment(question["model"])["missing_keys"]:
             request["api_key"] = "none"  # servers of one's own seldom ask for one, clients always do
     if with_schema:
         form = {"name": "ideas", "schema": SCHEMA, "strict": False}
@@ -109,12 +119,23 @@ def read(reply: Any, question: Question) -> Answer:
     if not sent:
         sent, answered = most(question)
     return Answer(
-        text=hidden(text[: LONGEST_REPLY + 1], os.environ) if isinstance(text, str) else "",
+        text=_harmless(text[: LONGEST_REPLY + 1], question) if isinstance(text, str) else "",
         fault="",
+        passing=False,
         cut=getattr(choice, "finish_reason", "") == "length",
         tokens=sent + answered,
         usd=price(question, sent, answered),
     )
+
+
+def _harmless(text: str, question: Question) -> str:
+    """A reply without keys; in a plain one, which may be code, nothing else looks like one by its form."""
+    return without_values(text, _secrets(question)) if question.get("plain") else hidden(text, os.environ)
+
+
+def _secrets(question: Question) -> dict[str, str]:
+    """The environment, with the key under a name that tells so."""
+    return {**os.environ, "API_KEY": os.environ.get(question.get("key_env", ""), "")}
 
 
 def most(question: Question) -> tuple[int, int]:
@@ -136,13 +157,19 @@ def _count(usage: Any, name: str) -> int:
 
 def answer(question: Question) -> Answer:
     """Ask; every fault becomes a sentence, with what it may have cost."""
-    found = Answer(text="", fault="", cut=False, tokens=0, usd=0.0)
+    found = Answer(text="", fault="", passing=False, cut=False, tokens=0, usd=0.0)
+    name = question.get("key_env", "")
+    if name and not os.environ.get(name):
+        found["fault"] = f"{name} is not set; llm.api_key_env names it as the variable that holds the key"
+        return found
     try:
         return ask(load_litellm(), question)
     except Unusable as error:
         found["fault"] = str(error)
     except Exception as error:  # noqa: BLE001 - whatever LiteLLM raises becomes a sentence
-        found["fault"] = told(error, question["model"], os.environ)
+        block = "llm" if question.get("plain") else "research"
+        found["fault"] = told(error, question["model"], _secrets(question), block=block)
+        found["passing"] = passes(error)
         if may_cost(error):
             tokens = most(question)
             found["tokens"], found["usd"] = sum(tokens), price(question, *tokens)
@@ -156,6 +183,7 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (1, 2):  # it prints advice and advertisements
         os.dup2(null, descriptor)
+    signal.setitimer(signal.ITIMER_REAL, question["seconds"] + _LATE)  # also where nobody waits for it
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     print(json.dumps(answer(question)), file=answers, flush=True)
     os._exit(0)  # it leaves threads and pools behind, which may hang at the end

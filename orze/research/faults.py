@@ -10,12 +10,12 @@ from orze.research.hiding import hidden
 
 LONGEST_WAIT: Final = 30.0  # seconds between two tries; a server that wishes for more is given up
 _TRANSIENT: Final = frozenset({409, 425, 429, 500, 502, 503, 504, 529})
-_KEY: Final = "the provider refuses the key; check its variable in the environment of farm.py"
+_KEY: Final = "the provider refuses the key; check its variable in the environment of {program}"
 _WHAT: Final[Mapping[int, str]] = {
     400: "the provider refuses the question",
     401: _KEY,
     403: _KEY,
-    404: "no such model there; check research.model and research.api_base",
+    404: "no such model there; check {block}.model and {block}.api_base",
     408: "no answer in time",
     413: "the question is too long for the model",
     429: "the provider allows no more requests for now",
@@ -41,6 +41,16 @@ def may_cost(error: BaseException) -> bool:
     return not names & _UNREACHED and (bool(names & _CUT_OFF) or status_of(error) in (None, 408))
 
 
+def passes(error: BaseException) -> bool:
+    """Whether the same question may be answered some time later, with nothing done about the fault."""
+    if "insufficient_quota" in str(error)[:2000]:  # OpenAI's 429 for an account without money
+        return False
+    names = _names(error)
+    if names & {"UnsupportedProtocol", "InvalidURL", "MemoryError"}:
+        return False
+    return status_of(error) in _TRANSIENT | {408} or bool(names & (_UNREACHED | _CUT_OFF))
+
+
 def pause_before(error: BaseException, tries: int) -> float:
     """Seconds until it is worth trying again, as the server wishes; infinite where it is not.
 
@@ -56,15 +66,18 @@ def pause_before(error: BaseException, tries: int) -> float:
     return seconds if seconds <= LONGEST_WAIT else float("inf")
 
 
-def told(error: BaseException, model: str, environ: Mapping[str, str]) -> str:
+def told(error: BaseException, model: str, environ: Mapping[str, str], *, block: str = "research") -> str:
     """One sentence for people about a fault.
 
     What the provider said is in it where that helps, but for a refused key, of which some providers show a
     part. Whatever looks like a key or a password is taken out.
+
+    Args:
+        block: of the settings, that names the model: `research` of orze.yaml, or `llm` of revis.yaml.
     """
     status, names = status_of(error), _names(error)
     if names & _UNREACHED:
-        what = "no connection; check research.api_base and the network"
+        what = "no connection; check {block}.api_base and the network"
     elif "MemoryError" in names:
         what = "the reply is larger than the memory that it may take"
     elif names & {"Timeout", "APITimeoutError", "ReadTimeout"}:
@@ -73,7 +86,9 @@ def told(error: BaseException, model: str, environ: Mapping[str, str]) -> str:
         what = "the answer broke off, or was none"
     else:
         what = _WHAT.get(status or 0, "the provider failed")
+    program = "farm.py" if block == "research" else "revis"
     said = f"HTTP {status}" if what == _KEY else f"{type(error).__name__}: {str(error)[:2000]}"
+    what = what.format(block=block, program=program)
     return clean(hidden(f"{clean(model)}: {what} ({clean(hidden(said, environ), 200)})", environ), 400)
 
 

@@ -1,6 +1,6 @@
 """What a model costs: as orze.yaml says, else as the list that comes with litellm says.
 
-`python -m orze.research.price` reads names of models, as JSON, and prints those whose price is not known.
+`python -m orze.research.price` reads names of models, as JSON, and prints what a token of each costs.
 Loading litellm takes seconds: the daemon asks that program instead of loading it.
 """
 
@@ -67,25 +67,31 @@ def unpriced(research: Research) -> list[str]:
     models = [research.model, *research.fallbacks] if research.model else []
     if not models or research.price or research.budget.usd is None or research.mode not in ASKS_A_MODEL:
         return []
+    known = prices(models)
+    return [model for model in models if known.get(model) is None]
+
+
+def prices(models: Sequence[str]) -> dict[str, tuple[float, float] | None]:
+    """The US dollars of one token sent and answered, by model, as litellm's list says; it takes seconds.
+
+    Returns:
+        None for a model that it does not know; nothing at all where there is no answer within a minute.
+    """
     try:
         ended = subprocess.run(
             [sys.executable, "-P", "-m", "orze.research.price"],
-            input=json.dumps(models),
+            input=json.dumps(list(models)),
             env={**os.environ, "PYTHONPATH": _CODE},
             capture_output=True,
             text=True,
             timeout=_PATIENCE,
             check=True,
         )
-        return [str(name) for name in json.loads(ended.stdout.splitlines()[-1])]
+        told: dict[str, list[float] | None] = json.loads(ended.stdout.splitlines()[-1])
+        return {name: (each[0], each[1]) if each else None for name, each in told.items()}
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return [str(model) for model in models]
-
-
-def main(models: Sequence[str]) -> list[str]:
-    """Those of the models whose price is not known."""
-    return [model for model in models if price_of(model, {}) is None]
+        return {}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(json.load(sys.stdin))))
+    print(json.dumps({name: price_of(name, {}) for name in json.load(sys.stdin)}))

@@ -38,7 +38,15 @@ class Ran:
 
 
 def run_program(
-    argv: Sequence[str], text: str, *, cwd: str, env: Mapping[str, str], seconds: float, limit: int
+    argv: Sequence[str],
+    text: str,
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    seconds: float,
+    limit: int,
+    only_last: bool = False,
+    grace: float = _GRACE,
 ) -> Ran:
     """Run a program to its end, in a session of its own, which dies with this process.
 
@@ -47,6 +55,8 @@ def run_program(
         text: its standard input.
         seconds: the longest time that it may take.
         limit: bytes that it may print.
+        only_last: it may print more, of which the last `limit` bytes are kept.
+        grace: seconds that it has to end when it is told to.
 
     Raises:
         OSError: it cannot be started.
@@ -69,14 +79,14 @@ def run_program(
         for descriptor in (output, errors, source):
             os.close(descriptor)
     try:
-        return _follow(pid, printed, said, seconds, limit)
+        return _follow(pid, printed, said, seconds, limit, only_last=only_last)
     finally:
-        _end_tree(before)
+        _end_tree(before, grace)
         os.close(printed)
         os.close(said)
 
 
-def _follow(pid: int, printed: int, said: int, seconds: float, limit: int) -> Ran:
+def _follow(pid: int, printed: int, said: int, seconds: float, limit: int, *, only_last: bool) -> Ran:
     """Read what it prints until it has ended, or has to be."""
     ran = Ran()
     deadline = time.monotonic() + seconds
@@ -90,6 +100,8 @@ def _follow(pid: int, printed: int, said: int, seconds: float, limit: int) -> Ra
             for descriptor in ready & {printed, said}:
                 if not _read(descriptor, ran, is_output=descriptor == printed):
                     poll.unregister(descriptor)
+            if only_last:
+                ran.output = ran.output[-limit:]
             if len(ran.output) > limit:
                 ran.why = "size"
                 return ran
@@ -112,7 +124,7 @@ def _read(descriptor: int, ran: Ran, *, is_output: bool) -> bool:
     return bool(data)
 
 
-def _end_tree(before: Collection[int]) -> None:
+def _end_tree(before: Collection[int], grace: float) -> None:
     """End every child that this process did not have before: TERM, then KILL, each to the whole group."""
     begun = time.monotonic()
     while left := _alive(before):
@@ -120,7 +132,7 @@ def _end_tree(before: Collection[int]) -> None:
         if waited > _PATIENCE:
             return  # it hangs in the kernel
         for pid in left:
-            _signal(pid, signal.SIGTERM if waited < _GRACE else signal.SIGKILL)
+            _signal(pid, signal.SIGTERM if waited < grace else signal.SIGKILL)
         time.sleep(_LOOK)
 
 

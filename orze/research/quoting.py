@@ -27,17 +27,17 @@ class Ready(str):
     __slots__ = ()
 
 
-def render(name: str, **values: Any) -> str:
-    """Fill a template of this package; every value that is not `Ready` becomes one harmless line."""
-    return _environment().get_template(name).render(**values)
+def render(name: str, package: str = "orze.research", /, **values: Any) -> str:
+    """Fill a template of a package; every value that is not `Ready` becomes one harmless line."""
+    return _environment(package).get_template(name).render(**values)
 
 
 @cache
-def _environment() -> Environment:
+def _environment(package: str) -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader("orze.research"),
+        loader=PackageLoader(package),
         autoescape=False,  # noqa: S701  a prompt is no HTML; `finalize` sees every value
         finalize=lambda value: value if isinstance(value, Ready) else one_line(str(value), 300),
         undefined=StrictUndefined,

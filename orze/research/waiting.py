@@ -72,5 +72,6 @@ def _runs_of(section: str, base: Mapping[str, Any]) -> Iterator[Run]:
         return  # it is quarantined
     for number in range(sweep.count):
         config = deep_merge(merged, nested(sweep.values(number)))
-        key, seed = config_key(config), seed_of(config) + idea.seed
+        key = config_key(config, commit=idea.commit, command=idea.command)
+        seed = seed_of(config) + idea.seed
         yield from ((key, seed + repeat) for repeat in range(idea.repeats))

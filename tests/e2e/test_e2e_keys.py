@@ -40,6 +40,28 @@ _SPARED = "test_nothing_is_left_where_there_is_no_reason"
 _CONFIRMED = "test_a_new_best_is_run_on_two_more_seeds_exactly_once_although_the_daemon_is_killed"
 _NOISE = "test_runs_of_the_base_are_entered_and_again_when_it_changes"
 _BOUND = "test_a_group_that_cannot_be_accepted_any_more_has_no_members"
+_SHOWN = "test_progress_and_log_are_seen_while_it_runs"
+_BRACES = "test_a_command_line_trains_as_it_is_written_and_needs_no_script_and_no_base"
+_VOID = "test_a_run_that_touches_a_protected_file_is_void"
+_REFINES = "test_the_leader_keeps_the_refiner_at_work_and_starts_it_again_where_it_fails"
+_FAR = "test_an_idea_runs_on_the_machine_behind_ssh_and_its_results_come_home"
+_ASKS = "test_ssh_gets_the_settings_and_asks_nobody"
+_THERE = "test_a_free_card_is_chosen_there_and_one_that_a_farm_there_has_is_not"
+_THITHER = "test_a_commit_runs_there_with_its_other_scripts_and_its_protected_files_are_looked_after"
+_ASKED = "test_a_model_gets_key_and_prompt_and_its_code_comes_back_as_it_is"
+_GATE = "test_what_is_allowed_denied_and_protected"
+_TOLD = "test_the_prompt_reads_as_people_approved_it"
+_SMOKE = "test_a_smoke_command_that_fails_goes_into_the_next_asking_with_the_end_of_its_log"
+_WHOLE = "test_a_budget_of_runs_that_is_no_whole_step_is_left_and_says_so"
+_AT_ONCE = "test_steps_are_tried_at_once_each_from_the_best_and_asked_for_one_by_one"
+_TIME = "test_the_budget_of_time_ends_runs_in_progress"
+_DOLLARS = "test_with_a_budget_of_dollars_nothing_is_asked_that_it_may_not_hold"
+_RESERVED = "test_an_asking_waits_for_what_others_reserve_and_may_go_on_when_they_cost_less"
+_LIMITS = "test_what_the_session_says_is_what_its_farm_does"
+_PLATEAU = "test_at_a_plateau_runs_in_progress_come_to_their_end_and_may_yet_be_kept"
+_FAILURES = "test_failures_are_counted_one_behind_the_other"
+_DIVERGED = "test_divergence_is_so_many_runs_that_are_all_worse_than_the_baseline"
+_REACHED = "test_the_target_ends_all_and_nobody_is_asked_any_more"
 _EIGHT = "test_eight_ideas_run_to_the_end_and_report_and_status_tell_of_them"
 
 SHOWN_BY = {
@@ -49,6 +71,7 @@ SHOWN_BY = {
     "poll": _REMOVED, "gpu_mem_threshold": _HOSTS, "slots_per_gpu": _SHARED, "min_disk_gb": _DISK,
     "orphan_timeout_hours": _LEADER, "lease": _DEAD, "lease.heartbeat": _FENCE, "lease.fence": _FENCE,
     "lease.kill": _FENCE, "lease.steal": _DEAD, "lease.attribute_cache": _DEAD, "doors": _DOORS,
+    "train_command": _BRACES, "pre_command": _BRACES, "code_dir": _BRACES, "protected": _VOID,
     "pre_script": _PRE, "pre_args": _PRE, "pre_timeout": _PRE,
     "eval_script": _EVAL, "eval_args": _EVAL, "eval_timeout": _EVAL, "eval_output": _EVAL,
     "post_scripts": _EVAL, "post_scripts[].name": _EVAL, "post_scripts[].script": _EVAL,
@@ -65,6 +88,11 @@ SHOWN_BY = {
     "trackers.wandb.project": _UNREACHED, "trackers.wandb.entity": _UNREACHED,
     "trackers.wandb.mode": _UNREACHED,
     "trackers.trackio": _UNREACHED, "trackers.trackio.project": _UNREACHED,
+    "executor": _SHOWN, "executor.type": _SHOWN, "executor.session": _SHOWN,
+    "executor.host": _FAR, "executor.user": _FAR, "executor.port": _FAR, "executor.key_path": _FAR,
+    "executor.work_dir": _FAR, "executor.options": _FAR, "executor.connect_timeout": _ASKS,
+    "executor.gpus": _THERE, "executor.python": _THERE,
+    "executor.exclude": _THITHER, "executor.artifacts": _THITHER,
     "hosts": _HOSTS, "hosts.*.gpus": _HOSTS, "hosts.*.python": _HOSTS, "hosts.*.slots_per_gpu": _HOSTS,
     "hosts.*.train_extra_env": _HOSTS,
     "max_members": _BOUND, "report.confirm": _CONFIRMED, "report.noise_runs": _NOISE,
@@ -77,6 +105,17 @@ SHOWN_BY = {
     "research.fallbacks": _NEXT, "research.plateau": _NO_ROUND, "research.min_queue": _FULL,
     "research.cooldown": _LOW, "research.round_timeout": _ENDED, "research.command": _PROGRAM,
     "research.control": _PROGRAM, "research.target": _PROGRAM, "research.space": _PROGRAM,
+    "refine": _REFINES, "refine.name": _REFINES, "refine.agent": _REFINES, "refine.budget": _REFINES,
+    "refine.llm": _ASKED, "refine.llm.model": _ASKED, "refine.llm.api_base": _ASKED,
+    "refine.llm.api_key_env": _ASKED, "refine.llm.price": _ASKED, "refine.llm.price.input": _ASKED,
+    "refine.llm.price.output": _ASKED, "refine.llm.reply_tokens": _ASKED, "refine.llm.timeout": _ASKED,
+    "refine.constraints": _TOLD, "refine.allow": _GATE, "refine.deny": _GATE, "refine.protected": _GATE,
+    "refine.smoke": _SMOKE, "refine.repeats": _WHOLE, "refine.parallel": _AT_ONCE, "refine.target": _REACHED,
+    "refine.budget.runs": _WHOLE, "refine.budget.time": _TIME, "refine.budget.usd": _DOLLARS,
+    "refine.budget.tokens": _RESERVED, "refine.guardrails": _LIMITS,
+    "refine.guardrails.max_run_duration": _LIMITS, "refine.guardrails.stall_minutes": _LIMITS,
+    "refine.guardrails.plateau_runs": _PLATEAU, "refine.guardrails.max_failures": _FAILURES,
+    "refine.guardrails.divergence_runs": _DIVERGED,
     "research.prune": _PRUNED, "research.prune_runs": _PRUNED, "research.prune_after": _SPARED,
 }  # fmt: skip
 
@@ -88,9 +127,13 @@ def test_every_known_key_is_in_the_table_and_no_other():
 def test_every_test_that_shows_a_key_is_there_and_sets_it():
     tests = Path(__file__).parents[1]
     paths = [
-        path for part in ("e2e", "unit/research", "unit/farm") for path in (tests / part).glob("test_*.py")
+        path
+        for part in ("e2e", "unit/research", "unit/farm", "unit/refine", "unit/attempt/executors")
+        for path in (tests / part).glob("test_*.py")
     ]
     texts = [path.read_text() for path in paths if path != Path(__file__)]
+    there = (tests / "e2e" / "sshd.py").read_text()  # sets what leads to its machine
+    texts = [text + there if "from sshd import" in text else text for text in texts]
     bodies = {}
     for text in texts:
         for part in text.split("\ndef ")[1:]:

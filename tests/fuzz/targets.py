@@ -15,8 +15,8 @@ from pathlib import Path
 
 from orze.attempt.metrics import LINE_LIMIT, MetricsError, parse_progress_line, read_metrics
 from orze.attempt.projections import claim_of, directory_of, metrics_of
+from orze.config.lease import lease_problems
 from orze.config.load import load_settings
-from orze.config.schema import lease_problems
 from orze.coord.chain import Chain
 from orze.coord.heartbeat import SIZE, Watch
 from orze.coord.idea_chain import IdeaFold

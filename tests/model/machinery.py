@@ -1,8 +1,8 @@
 """What stands in for processes, cards and reports around the product's code, and how it is put there.
 
-Only these are replaced: forking (`Nursery`, `tree`), the driver's cards (`Cards`), the wait for descriptors
-(`Events`), the reading of project files (`Launcher`), what is drawn for people (`Board`'s files), and git
-(`Environment`). Everything that decides, claims, reaps, fences and records is the product's.
+Only these are replaced: forking (`make_executor`, `tree`), the driver's cards (`Cards`), the wait for
+descriptors (`Events`), the reading of project files (`Launcher`), what is drawn for people (`Board`'s files),
+and git (`Environment`). Everything that decides, claims, reaps, fences and records is the product's.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ import orze.farm.assembly
 import orze.farm.attempts
 import orze.farm.daemon
 import orze.farm.reap
-import orze.farm.starter
 import orze.farm.steward
 import orze.farm.succession
 from orze.coord.chain import Chain
@@ -95,7 +94,7 @@ class SimEvents:
 
 
 class SimKeeper:
-    """The daemon's side of a keeper: `orze.farm.keepers.Keeper`."""
+    """The daemon's side of a keeper: `orze.attempt.executors.base.Keeper`."""
 
     def __init__(self, host: Host, process: Process) -> None:
         self.pid, self.start = process.pid, process.start
@@ -121,8 +120,11 @@ class SimKeeper:
         self._host.descriptors.pop(self.replies, None)
 
 
-class SimNursery:
-    """`orze.farm.keepers.Nursery`: each keeper runs the product's `keeper.main`."""
+class SimExecutor:
+    """`orze.attempt.executors.local.Local`: each keeper runs the product's `keeper.main`."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        return
 
     def open(self) -> None:
         return
@@ -132,6 +134,9 @@ class SimNursery:
         process = host.start("keeper", orze.attempt.keeper.main)
         process.masked = frozenset({signal.SIGTERM, signal.SIGUSR1})
         return SimKeeper(host, process)
+
+    def adapt(self, go: Any) -> Any:
+        return go
 
     def close(self) -> None:
         return
@@ -199,15 +204,14 @@ class SimLauncher(Launcher):
         self._settings = settings
         self._environ = dict(environ)
         self._python = ["python"]
+        self._code = settings.code_dir
 
     def check(self) -> None:
         return
 
     def config(self, start: Start) -> Merged:
-        return Merged(start.section, 0, digest(start.section.encode()))  # each idea is one of its own
-
-    def _read_base(self) -> Any:
-        return (0, 0), "{}\n", {}
+        key = digest(start.section.encode())  # each idea is one of its own
+        return Merged(start.section, 0, key, base="{}\n")
 
 
 class SimShow(Show):
@@ -338,11 +342,10 @@ _EDGES: list[tuple[Any, dict[str, Any]]] = [
     (orze.farm.reap, {"kill_attempt": kill_attempt}),
     (orze.farm.applying, {"append_sections": append_sections}),
     (orze.farm.steward, {"append_sections": append_sections}),
-    (orze.farm.starter, {"Nursery": SimNursery}),
     (orze.farm.daemon, {"os": _OS, "gc": SimGc(), "Show": SimShow, "random": SimRandom()}),
     (orze.farm.assembly, {
         "Events": SimEvents, "Cards": SimCards, "Launcher": SimLauncher, "Board": SimBoard,
-        "Environment": SimEnvironment,
+        "make_executor": SimExecutor, "Environment": SimEnvironment,
     }),
 ]  # fmt: skip
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +13,6 @@ from orze.core.errors import OrzeError
 if TYPE_CHECKING:
     from orze.client.project import Project
     from orze.client.story import Attempt
-
-_EVERY = 0.5  # seconds between two looks at a log that is followed
-_ENDED = 4  # so many looks apart it is asked whether the attempt has ended
 
 Follow = Annotated[
     bool, typer.Option("--follow/--no-follow", "-f", help="Go on until the attempt has ended; Ctrl-C leaves.")
@@ -44,6 +39,7 @@ def logs(
     Control characters are taken out. Exit status: 0; 1 if there is no such log yet.
     """
     from orze.cli import output
+    from orze.cli.following import follow_log
     from orze.client.logs import log_file
     from orze.client.whole import story_of
 
@@ -60,7 +56,8 @@ def logs(
         return USAGE
     find = partial(log_file, project.paths.idea(idea), chosen, evaluation=evaluation)
     if follow and chosen and chosen.running:
-        return _follow(project, idea, chosen, find, lines)
+        follow_log(find, lines, goes_on=partial(_runs, project, idea, chosen), clock=project.clock)
+        return DONE
     return _end(idea, chosen, find(), lines, json=json)
 
 
@@ -90,34 +87,6 @@ def _no_log(idea: str, attempt: Attempt | None, error: OSError) -> str:
     return f"attempt {attempt.number} of {idea} has no such log{' yet' if attempt.running else ''}{why}"
 
 
-def _follow(project: Project, idea: str, attempt: Attempt, find: Callable[[], str], lines: int) -> int:
-    """Print what is appended until the attempt has ended.
-
-    Args:
-        find: tells where the log is, which can move until the attempt has its directory.
-    """
-    from orze.client.logs import Lines, read_end, read_on
-
-    reading, offset, ended, looks = Lines(), -1, False, 0
-    shown = _Shown()
-    while True:
-        try:
-            data, offset = read_end(find(), lines) if offset < 0 else read_on(find(), offset)
-        except OSError:
-            data = b""  # it has not printed anything yet
-        shown.lines(reading.feed(data))
-        shown.partial(reading.partial)
-        if data:
-            continue
-        if ended:
-            shown.close(reading.partial)
-            return DONE
-        looks += 1
-        ended = looks % _ENDED == 0 and not _runs(project, idea, attempt)
-        if not ended:
-            project.clock.sleep(_EVERY)
-
-
 def _runs(project: Project, idea: str, attempt: Attempt) -> bool:
     """Whether the attempt is still at work, as its chain says; a share that does not answer says nothing."""
     from orze.client.whole import story_of
@@ -143,38 +112,3 @@ def _check_known(project: Project, idea: str) -> None:
     check_known([idea], reader.queue.ids())
     if count := reader.queue.members(idea):
         raise OrzeError(f"{idea} is a group; name one of its members, {idea}.1 to {idea}.{count}")
-
-
-class _Shown:
-    """Prints lines, and on a terminal also the line that has not ended, which the next one is drawn over."""
-
-    def __init__(self) -> None:
-        self._live = sys.stdout.isatty()
-        self._drawn = ""
-
-    def lines(self, lines: list[str]) -> None:
-        """Print lines that have ended."""
-        if lines:
-            self._clear()
-            print("\n".join(lines), flush=True)
-
-    def partial(self, line: str) -> None:
-        """Draw a line that has not ended, if it is another than before."""
-        if self._live and line != self._drawn:
-            import shutil
-
-            from orze.cli.console import fit
-
-            self._clear()
-            self._drawn = line
-            print(fit(line, shutil.get_terminal_size().columns - 1), end="", flush=True)
-
-    def close(self, line: str) -> None:
-        """Nothing follows: a line that has not ended is all there is of it."""
-        if line:
-            self.lines([line])
-
-    def _clear(self) -> None:
-        if self._drawn:
-            print("\r\x1b[2K", end="")
-            self._drawn = ""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orze.cli import output
-from orze.cli.app import guarded
 from orze.cli.common import DONE, NO, Json, config_file
+from orze.cli.table import guarded
 
 if TYPE_CHECKING:
     from orze.client.service import Service, Status

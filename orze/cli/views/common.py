@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -119,6 +120,11 @@ def degrees(value: float | None) -> str:
 def when(unix: float | None) -> str:
     """A time in UTC, or a dash."""
     return NOTHING if not unix else minute(unix)
+
+
+def from_here(path: str) -> str:
+    """A path as one would type it: it is short where one stands in the project."""
+    return os.path.relpath(path) if path.startswith(f"{os.getcwd()}/") else path
 
 
 def joined(parts: Sequence[tuple[str, str]], between: str = " · ") -> Text:

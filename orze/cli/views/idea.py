@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -10,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orze.cli.output import safe, text
-from orze.cli.views.common import facts, metric_text, section, state_text, table, value_text, when
+from orze.cli.views.common import facts, from_here, metric_text, section, state_text, table, value_text, when
 from orze.client.differ import Row, changed, rows
 from orze.client.groups import Member
 from orze.client.story import Attempt
@@ -42,15 +41,10 @@ def idea_view(whole: Whole, parent: Whole | None) -> RenderableType:
     if whole.environment:
         parts.append(section("Environment", _environment(whole)))
     if whole.files:
-        parts.append(section("Files", text(_from_here(whole.directory), "dim"), _files(whole.files)))
+        parts.append(section("Files", text(from_here(whole.directory), "dim"), _files(whole.files)))
     if whole.section:
         parts.append(section("Section", *_section(whole.section)))
     return Group(*parts)
-
-
-def _from_here(path: str) -> str:
-    """A path as one would type it: it is short where one stands in the project."""
-    return os.path.relpath(path) if path.startswith(f"{os.getcwd()}/") else path
 
 
 def changes(found: Sequence[Row], before: str, after: str) -> Table:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from orze.attempt.executors import base, local
 from orze.coord.chain import Chain
 from orze.coord.claims import Claimed, Claims
 from orze.coord.idea_chain import LOST, IdeaFold
@@ -21,7 +22,6 @@ from orze.core.clock import SystemClock
 from orze.core.files import RealFiles, make_dirs
 from orze.core.identity import start_time, this_machine
 from orze.core.paths import FarmPaths
-from orze.farm import keepers
 
 DEADLINE = 30.0  # seconds; every wait is for an event, this bounds it
 TICK = 0.01
@@ -69,7 +69,7 @@ class Farm:
             make_dirs(RealFiles(), directory)
         self.machine = this_machine()
         self.errors = home / "stderr"
-        self.nursery = keepers.Nursery()
+        self.nursery = local.Local()
         if nursery:
             with standard_error_to(self.errors):
                 self.nursery.open()
@@ -138,6 +138,8 @@ class Farm:
             "base": "lr: 0.2\n",
             "environment": {"git_commit": None},
             "cwd": str(self.home),
+            "checkout": None,
+            "protected": [],
             "env": {"PATH": os.environ["PATH"], "ORZE_ATTEMPT": f"{attempt}-{token}"},
             "pre": None,
             "evaluation": None,
@@ -171,7 +173,7 @@ class Keeper:
     def __init__(self, farm: Farm) -> None:
         self.farm = farm
         self.token = farm.machine.new_token()
-        self._link: keepers.Keeper | None = farm.nursery.keeper()
+        self._link: base.Keeper | None = farm.nursery.keeper()
         self.pid = self._link.pid
         self.pidfd = os.pidfd_open(self.pid)
         self.ended = False
@@ -179,7 +181,7 @@ class Keeper:
         self.attempt = 0
 
     @property
-    def link(self) -> keepers.Keeper:
+    def link(self) -> base.Keeper:
         assert self._link
         return self._link
 

@@ -25,6 +25,8 @@ def message(**changes: Any) -> Any:
         "environment": {"git_commit": "c0ffee"},
         "train": {"argv": ["python", "t.py", "--results-dir", "{results_dir}"]},
         "trained": None,
+        "cwd": "/project",
+        "checkout": None,
         "links": {},
         "resume_above": 0,
     }

@@ -10,7 +10,8 @@ import pytest
 from orze.client import checks_host as host
 from orze.client import checks_share as share
 from orze.client.checks import Check, Probe, Verdict, exit_status, run_probes, within
-from orze.config.schema import Lease, Settings
+from orze.config.lease import Lease
+from orze.config.schema import Settings
 from orze.core.clock import SystemClock
 from orze.core.errors import ConfigError
 from orze.gpu.inventory import Card

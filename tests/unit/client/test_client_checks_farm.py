@@ -11,7 +11,7 @@ from orze.client import checks_farm as farm
 from orze.client.checks import Verdict
 from orze.client.checks_farm import DaemonFacts, FarmFacts
 from orze.client.project import open_project
-from orze.config.schema import Lease
+from orze.config.lease import Lease
 from orze.coord.record import encode
 from orze.core.files import RealFiles
 from orze.farm.context import make_context

@@ -85,6 +85,14 @@ def test_files_without_which_nothing_starts_are_missed(tmp_path: Path):
     assert checks.check_files(settings, os.environ).verdict is OK
 
 
+def test_an_executor_that_lacks_its_program_is_told_before_anything_starts(tmp_path: Path):
+    here = checks.check_executor(Settings(project_dir=tmp_path), os.environ)
+    assert (here.verdict, here.sentence) == (OK, "processes of this host")
+    windows = Settings(project_dir=tmp_path, executor={"type": "tmux"})
+    with pytest.raises(ConfigError, match="install the package tmux"):
+        checks.check_executor(windows, {"PATH": str(tmp_path)})
+
+
 @pytest.mark.parametrize(
     ("tried", "primary", "verdict", "said"),
     [

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orze.config import outward, schema
+from orze.config.lease import Lease, lease_problems
 from orze.config.outward import Block
-from orze.config.schema import AS_WRITTEN, Lease, Settings, known_keys, lease_problems
+from orze.config.schema import AS_WRITTEN, Settings, known_keys
 from orze.core.states import Cause
 
 
@@ -260,6 +261,8 @@ def test_the_default_of_every_key_is_what_settings_hold() -> None:
         "report.columns[].key",
         "research.price.input",
         "research.price.output",
+        "refine.llm.price.input",
+        "refine.llm.price.output",
         "trackers.mlflow.uri",
         "trackers.wandb.project",
         "trackers.trackio.project",

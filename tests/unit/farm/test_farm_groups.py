@@ -164,13 +164,13 @@ def test_another_host_and_a_later_daemon_make_the_same_members(tmp_path: Path):
         queue.set_known(idea_id, known)
     intake = Intake(made, queue)
     intake.read()
-    assert [idea.id for idea in queue.ready(9)] == ["idea-001", *members_of(1, 2, 4)]
+    assert [idea.id for idea in queue.ready(9)] == ["idea-001", *members_of(1, 2, 4), "idea-009"]
     assert [idea.id for idea in members.queue.ready(4)] == [idea.id for idea in queue.ready(4)]
     assert queue.get(f"{G}.1").idea == members.queue.get(f"{G}.1").idea
     resumed = Queue("gpu-b", 2)
     again = Intake(made, resumed)
     assert again.resume(intake.state())
-    assert [idea.id for idea in resumed.ready(9)] == ["idea-001", *members_of(1, 2, 3, 4)]
+    assert [idea.id for idea in resumed.ready(9)] == ["idea-001", *members_of(1, 2, 3, 4), "idea-009"]
     assert again.changes() == {}
 
 

@@ -12,6 +12,7 @@ from orze.core.states import State
 from orze.farm.assembly import Assembly
 from orze.farm.intake import Intake
 from orze.farm.queue import Queue
+from orze.ideas.inbox import enqueue, inbox_of
 
 BAD_YAML = "## idea-001: An idea\n\n```yaml\nnumber: [1\n```\n\n"
 UNCLOSED = "## idea-001: An idea\n\n```yaml\nnumber: 1\n"
@@ -39,6 +40,18 @@ def test_accepted_sections_are_queued_and_registered_with_their_exact_text(tmp_p
     assert [idea.id for idea in members.queue.ready(9)] == ["idea-002", "idea-001"]
     assert members.journal.section("idea-002").rstrip() == section(2, Priority="high").rstrip()
     assert members.intake.changes() == {}
+
+
+def test_a_last_section_that_the_journal_has_is_queued_without_a_wait(tmp_path: Path):
+    members = a_leader(tmp_path)
+    settle(members, section(1))
+    entry = section(2)
+    inbox = inbox_of(str(members.context.settings.ideas_file))
+    enqueue(members.context.files, inbox, entry, uuid="one")
+    lead(members)
+    members.intake.read()
+    assert standing(members)["idea-002"] == "QUEUED"
+    assert members.intake.due() is not None
 
 
 def test_a_file_that_did_not_change_is_nothing_new(tmp_path: Path):

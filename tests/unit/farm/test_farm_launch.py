@@ -18,7 +18,8 @@ from farm_examples import Played, an_idea, context, section
 from orze.attempt import wire
 from orze.config.schema import Settings
 from orze.core.states import Cause
-from orze.farm.launch import LLM_KEYS, BadBase, Launcher, Start
+from orze.farm.base import BadBase
+from orze.farm.launch import LLM_KEYS, Launcher, Start
 from orze.gpu.slots import Slot
 from orze.ideas.model import IdeaError
 
@@ -247,8 +248,8 @@ def test_deep_yaml_does_not_end_the_process(tmp_path: Path):
     (tmp_path / "base.yaml").write_text("a: " + "[" * 30_000)
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
-        "from orze.farm.launch import _load_base, BadBase\n"
-        "try: _load_base(sys.argv[2])\n"
+        "from orze.farm.base import BadBase, BaseConfig\n"
+        "try: BaseConfig(sys.argv[2], None, optional=False).read()\n"
         "except BadBase as told: print(told)"
     )
     argv = [sys.executable, "-c", code, str(Path(__file__).parents[3]), str(tmp_path / "base.yaml")]

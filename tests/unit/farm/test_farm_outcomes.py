@@ -148,3 +148,12 @@ def test_an_outcome_tells_configuration_and_seed_of_its_claim(tmp_path: Path, sa
     ended_so = outcome_of(played.fold)
     assert ended_so
     assert (ended_so[1]["config"], ended_so[1]["seed"]) == (config, seed)
+
+
+def test_an_outcome_tells_the_commit_that_was_claimed_and_only_then(tmp_path: Path):
+    for said in ({"commit": "c0ffee" * 6}, {}):
+        played = Played(context(tmp_path / str(len(said))), "idea-001", more=said)
+        played.append("FAIL", cause="protected", error="x", final=True)
+        ended_so = outcome_of(played.fold)
+        assert ended_so
+        assert {name: value for name, value in ended_so[1].items() if name == "commit"} == said

@@ -7,8 +7,6 @@ import fcntl
 import json
 import os
 import select
-import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,9 +33,8 @@ from orze.core.identity import start_time
 from orze.core.states import State
 from orze.farm.assembly import Assembly
 from orze.farm.attempts import Attempt
+from orze.farm.base import BadBase
 from orze.farm.decide import Launch
-from orze.farm.keepers import Nursery
-from orze.farm.launch import BadBase
 from orze.farm.starter import Refusal, Starter
 from tests.fakes.shares import Share, error
 
@@ -326,70 +323,6 @@ def test_keepers_without_an_attempt_leave_with_the_daemon(trial):
     until(lambda: not heartbeats(one))
     assert one.started == []
     one.starter._preparing.clear()
-
-
-# ---- the nursery
-
-
-def test_a_nursery_that_was_killed_is_replaced_and_its_keepers_live():
-    nursery = Nursery()
-    first = nursery.keeper()
-    parent = psutil.Process(first.pid).parent()
-    assert parent
-    parent.send_signal(signal.SIGKILL)
-    os.waitpid(parent.pid, 0)
-    second = nursery.keeper()
-    assert psutil.Process(first.pid).is_running()
-    assert psutil.Process(second.pid).parent() != parent
-    for keeper in (first, second):
-        keeper.let_go()
-    nursery.close()
-
-
-def test_keepers_outlive_the_nursery_s_end_and_sessions_are_their_own(tmp_path: Path):
-    nursery = Nursery()
-    keeper = nursery.keeper()
-    nursery.close()
-    assert keeper.tell(prepare={"results": str(tmp_path), "idea_id": "x", "token": "t", "locks": []})
-    assert keeper.answer() == ""
-    assert os.getsid(keeper.pid) == keeper.pid
-    keeper.let_go()
-
-
-@pytest.mark.parametrize("answered", [False, True])
-def test_a_nursery_whose_daemon_dies_before_it_has_the_answer_leaves_without_a_word(capfd, answered: bool):
-    link = Nursery().open()
-    nursery = psutil.Process().children()[-1]
-    requests, replies = os.pipe(), os.pipe()
-    if not answered:
-        nursery.suspend()
-    socket.send_fds(link, [b"\0"], [requests[0], replies[1]])
-    if answered:
-        until(lambda: select.select([link], [], [], 0)[0])
-    for descriptor in (*requests, *replies, link.detach()):
-        os.close(descriptor)
-    nursery.resume()
-    _, status = os.waitpid(nursery.pid, 0)
-    assert (status, capfd.readouterr().err) == (0, "")
-
-
-def test_nothing_of_the_daemon_s_environment_reaches_a_keeper(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    nursery = Nursery()
-    keeper = nursery.keeper()
-    assert set(psutil.Process(keeper.pid).environ()) <= {"PATH", "LC_ALL"}
-    keeper.let_go()
-    nursery.close()
-
-
-def test_a_keeper_inherits_no_descriptor_of_the_daemon(tmp_path: Path):
-    nursery = Nursery()
-    with (tmp_path / "open").open("w"):
-        keeper = nursery.keeper()
-    names = {os.readlink(f"/proc/{keeper.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{keeper.pid}/fd")}
-    assert not any(str(tmp_path) in name for name in names)
-    keeper.let_go()
-    nursery.close()
 
 
 def test_the_machine_of_these_tests_is_not_the_real_one():

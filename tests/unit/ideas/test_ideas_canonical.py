@@ -129,3 +129,10 @@ def test_the_mark_of_a_run_tells_seeds_and_configurations_apart():
     assert len(marks) == 10_000
     assert {len(mark) for mark in marks} == {16}
     assert run_mark(keys[0], 3) == run_mark(keys[0], 3)
+
+
+def test_code_of_its_own_makes_another_configuration_and_no_two_codes_are_one() -> None:
+    codes = [("", ""), ("a" * 40, ""), ("b" * 40, ""), ("", "ls"), ("a" * 40, "ls"), ("", "a" * 40)]
+    keys = [config_key({"x": 1}, commit=commit, command=command) for commit, command in codes]
+    assert len(set(keys)) == len(codes)
+    assert keys[0] == config_key({"x": 1})

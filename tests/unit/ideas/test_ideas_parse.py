@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orze.ideas.model import Idea, Priority
-from orze.ideas.parse import IdeaError, deep_merge, load_config, parse
+from orze.ideas.parse import IdeaError, code_in, deep_merge, load_config, parse
 from orze.ideas.scan import scan
 
 FULL = """## idea-007: A wider network
@@ -169,11 +169,11 @@ def test_members_are_named_in_parent_and_after_and_have_sections_that_are_read()
         ("- **Repeats**: 101", 100, "the section makes 101 members, and max_members in orze.yaml allows 100"),
         ("- **Seed**: -1", 101, "Seed: '-1' is no whole number from 0 to"),
         ("- **Rerun**: maybe", 101, "Rerun: 'maybe' is neither yes nor no"),
-        (
-            "- **Commit**: 3f2a9c1",
-            101,
-            "Commit: this version cannot run an idea at a commit of its own yet: start",
-        ),
+        ("- **Commit**: main", 101, "Commit: 'main' is no commit: write 7 to 40 digits of its hash"),
+        ("- **Commit**: 3f2a9c", 101, "Commit: '3f2a9c' is no commit"),
+        ("- **Commit**: 3f2a9c1 -x", 101, "Commit: '3f2a9c1 -x' is no commit"),
+        ("- **Command**: a\x1bb", 101, "Command: it must be one line of at most 4096 printable characters"),
+        ("- **Command**: " + "x" * 4097, 101, "Command: it must be one line"),
         ("- **x**: y\n" * 101, 201, "x: the section has more than 100 fields"),
         ("```yaml\na: 1\nsweep:\n  lr: []\n```", 103, "sweep: lr: it has no values"),
         ("```yaml\nsweep: [1, 2]\n```\ntext", 102, "sweep: it must be a mapping of dotted keys to axes"),
@@ -348,3 +348,28 @@ def test_mappings_are_merged_key_by_key_and_all_else_is_replaced(
     before = repr(base), repr(over)
     assert deep_merge(base, over) == merged
     assert (repr(base), repr(over)) == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "commit", "command"),
+    [
+        ("", "", ""),
+        ("- **Commit**: 3F2A9C1\n", "3f2a9c1", ""),
+        ("- **Commit**: `3f2a9c1`\n", "3f2a9c1", ""),
+        ("- **Commit**:\n- **Command**:\n", "", ""),
+        ("- **Command**: python x.py --name 'a  b' $(date)\n", "", "python x.py --name 'a  b' $(date)"),
+        ("- **Command**: `python x.py`\n", "", "python x.py"),
+        ("- **Command**: `date` > x; `date` > y`\n", "", "`date` > x; `date` > y`"),
+        ("- **Command**: python x.py\n  --lr 1\n", "", "python x.py   --lr 1"),
+    ],
+)
+def test_a_commit_and_a_command_line_are_read_as_they_are_written(fields: str, commit: str, command: str):
+    text = f"## idea-1: x\n{fields}"
+    idea = read(text)
+    assert (idea.commit, idea.command) == (commit, command) == code_in(text)
+
+
+def test_a_command_line_is_refused_where_ideas_may_bring_none() -> None:
+    with pytest.raises(IdeaError, match=r"^ideas\.md:8: Command: .*orze\.yaml has no train_command"):
+        parse("## idea-1: x\n- **Command**: ls\n", path="ideas.md", line=7, commands=False)
+    assert parse("## idea-1: x\n- **Command**:\n", path="ideas.md", line=7, commands=False).command == ""

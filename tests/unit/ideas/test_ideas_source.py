@@ -103,6 +103,22 @@ def test_the_first_poll_reads_all_but_the_last_section_which_must_settle(farm: F
     assert farm.source.ids() == ["idea-1", "idea-2", "idea-3"]
 
 
+def test_a_last_section_that_is_known_to_be_whole_counts_at_once_and_once(farm: Farm) -> None:
+    known: dict[str, bytes] = {}
+    whole = lambda idea_id, sha: known.get(idea_id) == sha  # noqa: E731
+    farm.source = IdeasSource(farm.path, SETTLE, lambda: farm.now, whole=whole)
+    farm.write(section(1) + section(2))
+    assert ids(farm.poll()) == ["idea-1"]
+    known["idea-3"] = scan(section(3).encode())[0].sha
+    farm.append(section(3))
+    update = farm.poll()
+    assert ids(update) == ["idea-2", "idea-3"]
+    assert update is not None and not update.complete
+    farm.append("more of it\n")  # so it is another revision, which nobody knows
+    assert farm.poll() is None
+    assert ids(farm.settle()) == ["idea-3"]
+
+
 def test_an_unchanged_file_costs_one_stat_and_is_not_opened(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,14 @@ def test_the_leaderboard_is_in_order_and_ends_with_what_has_no_rank():
     assert rows[3][6] == "node-a:0,1"
 
 
+def test_the_commit_of_a_result_stands_beside_it_where_any_has_one():
+    ranking = board()
+    ranking.add(outcome(12, "Code of its own", metrics={"val_accuracy": 0.99}, commit="c0ffee5" * 5))
+    header, *rows = sections(report_md(snapshot(top=ranking.top(10))))["Leaderboard"][0]
+    assert header[:4] == ["rank", "idea", "commit", "title"]
+    assert [row[1:3] for row in rows[:2]] == [["idea-012", "c0ffee5"], ["idea-002", "–"]]
+
+
 def test_the_headline_tells_the_best_and_its_lead_without_a_claim():
     report = report_md(snapshot())
     assert report.startswith("# Digits\n\n2025-11-21 12:00 UTC · cycle 42 · led by node-a\n")

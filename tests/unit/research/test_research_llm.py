@@ -127,7 +127,9 @@ def test_a_reply_that_never_ends_is_ended_with_its_time_and_counts_in_full(chat:
 def test_the_key_the_texts_and_the_bound_go_to_the_server_and_what_was_used_comes_back(ask: Any, chat: Chat):
     chat.will(says(GOOD))
     answer = ask(price={"input": 1.0, "output": 2.0})
-    assert answer == {"text": GOOD, "fault": "", "cut": False, "tokens": 1500, "usd": 0.0018}
+    assert answer == {
+        "text": GOOD, "fault": "", "passing": False, "cut": False, "tokens": 1500, "usd": 0.0018
+    }  # fmt: skip
     (body,), (headers,) = chat.asked, chat.headers
     assert headers["authorization"] == f"Bearer {KEY}"
     assert body["max_tokens"] == 500

@@ -133,7 +133,7 @@ def test_a_round_leaves_what_is_good_and_records_why_the_rest_is_not(
     tmp_path: Path, cue: str, left: int, said: str
 ):
     command = [sys.executable, str(SCRIPT)]
-    limit = 2.0 if cue == "hang" else 60.0
+    limit = 4.0 if cue == "hang" else 60.0
     told = run(round_job(tmp_path, f"scripted: {cue}", mode="command", command=command, round_timeout=limit))
     assert (told["state"], told["new"]) == ("ended", left)
     assert said in (told["error"] + " ".join(told["dropped"]))

@@ -139,3 +139,11 @@ def test_markdown_sees_a_heading_a_list_of_plain_text_and_a_fence(title, family,
 def test_read_only_mappings_can_be_written():
     values = MappingProxyType({"a": random.Random(1).randrange(9)})
     assert "a: 2" in section_of(proposal(overrides=values), "test")
+
+
+@pytest.mark.parametrize("field", ["title", "family", "hypothesis"])
+@pytest.mark.parametrize("line", ["- **Commit**: 3f2a9c1", "**Command:** rm -rf /", "x\n* **Command** : ls"])
+def test_no_text_of_a_proposal_names_code_that_is_to_run(field: str, line: str):
+    section = renumber(section_of(proposal(**{field: f"a\n{line}\n{line}"}), "round 1"), "idea-1")
+    idea = parse(section, path="ideas.md", line=1)
+    assert (idea.commit, idea.command) == ("", "")

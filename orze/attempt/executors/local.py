@@ -1,4 +1,4 @@
-"""The keepers of this host that have no attempt yet, and the nursery that forks them."""
+"""Attempts in processes of this host, and the nursery that forks their keepers."""
 
 from __future__ import annotations
 
@@ -7,46 +7,48 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from orze.attempt import keeper, wire
-from orze.core.identity import start_time
+from orze.attempt import keeper
+from orze.attempt.executors.base import Keeper
+
+if TYPE_CHECKING:
+    from orze.attempt.spec import Go
 
 _PROGRAM = str(Path(keeper.__file__).resolve())
 _PATIENCE = 10.0  # seconds for which a nursery may not answer
 
 
-class Keeper:
-    """A keeper process and the two pipes to it.
+class Local:
+    """The executor `local`: each keeper is a process of this host in a session of its own."""
 
-    Attributes:
-        pid, start: which process it is (see orze.core.identity).
-        replies: readable when it has answered, or is dead.
-    """
+    words = "processes of this host"
 
-    def __init__(self, pid: int, requests: int, replies: int) -> None:
-        self.pid = pid
-        self.start = start_time(pid) or 0
-        self._requests = requests
-        self.replies = replies
+    def __init__(self) -> None:
+        self._nursery = Nursery()
 
-    def tell(self, **message: Any) -> bool:
-        """Send a message; False where the keeper is dead."""
-        try:
-            wire.send(self._requests, message)
-        except BrokenPipeError:
-            return False
-        return True
+    def check(self) -> None:
+        """Nothing is needed."""
 
-    def answer(self) -> str:
-        """Why the keeper cannot have what it was told to prepare; empty where it is ready."""
-        message = wire.receive(self.replies)
-        return str(message["ready"]) if message else "the keeper died"
+    def open(self) -> None:
+        """Start the nursery; it is there a moment later."""
+        self._nursery.open()
 
-    def let_go(self) -> None:
-        """Close the pipes: a keeper with an attempt does not need them, one without leaves."""
-        os.close(self._requests)
-        os.close(self.replies)
+    def keeper(self) -> Keeper:
+        """A keeper of this host.
+
+        Raises:
+            OSError: no process can be started.
+        """
+        return Keeper(*self._nursery.fork())
+
+    def adapt(self, go: Go) -> Go:
+        """The message as it is."""
+        return go
+
+    def close(self) -> None:
+        """Send the nursery away; keepers stay."""
+        self._nursery.close()
 
 
 class Nursery:
@@ -61,8 +63,11 @@ class Nursery:
             self._link = _start()
         return self._link
 
-    def keeper(self) -> Keeper:
-        """A keeper for an attempt.
+    def fork(self) -> tuple[int, int, int]:
+        """A new keeper.
+
+        Returns:
+            Its pid, the descriptor for what it is told, and that of its answers.
 
         Raises:
             OSError: no process can be started.
@@ -78,11 +83,11 @@ class Nursery:
             self._link.close()
             self._link = None
 
-    def _fork(self) -> Keeper:
+    def _fork(self) -> tuple[int, int, int]:
         theirs_in, requests = os.pipe2(os.O_CLOEXEC)
         replies, theirs_out = os.pipe2(os.O_CLOEXEC)
         try:
-            return Keeper(self._ask([theirs_in, theirs_out]), requests, replies)
+            return self._ask([theirs_in, theirs_out]), requests, replies
         except OSError:
             self.close()
             os.close(requests)

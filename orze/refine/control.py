@@ -20,7 +20,7 @@ from orze.refine.boot import command_of
 from orze.refine.budget import extended, merged
 from orze.refine.checks import Checked, Refused, check, farm_of
 from orze.refine.farm_link import FarmLink
-from orze.refine.git import GitError, git
+from orze.refine.git import GitError
 from orze.refine.history import History, branch_of, refs_of
 from orze.refine.loop import Loop, Wishes
 from orze.refine.making import Maker, Rules
@@ -33,6 +33,7 @@ from orze.refine.session import Session, Superseded, settings_of
 from orze.refine.settings import terms_of_revis
 from orze.refine.terms import Terms
 from orze.refine.wishes import FileWishes
+from orze.refine.worktree import worktrees_below
 from orze.report.text import number
 
 Say = Callable[[str], None]
@@ -221,9 +222,9 @@ def delete(project_dir: Path, name: str, *, branch: bool) -> Listed:
             repository.delete_ref(branch_of(name))
             for ref in repository.refs(refs_of(name)):
                 repository.delete_ref(ref)
+        for directory in worktrees_below(repository.top, place.home) if repository else ():
+            Repository(project_dir).remove_worktree(directory)
         shutil.rmtree(place.home)
-        if repository:
-            git(repository.top, "worktree", "prune")
     return listed
 
 

@@ -19,7 +19,6 @@ from orze.report.text import clean
 
 _SUBJECT: Final = 72  # characters
 _LINE: Final = 4000
-_ON_THE_BRANCH: Final = frozenset({Verdict.BASELINE, Verdict.KEPT})
 
 
 class NotOurs(OrzeError):
@@ -68,7 +67,7 @@ class History:
         return commit
 
     def conclude(self, fold: SessionFold, step: Step, judgement: Judgement) -> str:
-        """Commit what came of a step, point its ref there, and the branch where it is kept.
+        """Commit what came of a step, and point its ref there.
 
         Returns:
             The commit: it has the tree that ran. Empty where nothing ran, or is to run once more.
@@ -81,8 +80,6 @@ class History:
         commit = self._repository.again(ran.commit, message, parent=step.parent, at=at)
         name = f"{refs_of(self._name)}{step.number}"
         self._repository.set_ref(name, commit, self._repository.ref(name) or None)
-        if judgement.verdict in _ON_THE_BRANCH:
-            self._move_branch(fold, commit)
         return commit
 
     def settle(self, fold: SessionFold) -> None:

@@ -144,13 +144,13 @@ class Loop:
             Superseded: another process has taken it over.
         """
         try:
-            with self._guard("the branch"):
-                self._history.settle(self._session.fold)
+            self._settle_branch()
             with self._guard("asking"):
                 self._proposer.open()
             while (end := self._session.fold.end) is None and not self._wishes.away:
                 if not self.turn():
                     self._clock.sleep(self._pause())
+            self._settle_branch()
             return end
         finally:
             for _, asking in self._askings.values():
@@ -326,6 +326,12 @@ class Loop:
         judgement = judge(fold, number)
         commit = self._history.conclude(fold, fold.steps[number], judgement)
         self._session.verdict(number, judgement.verdict, judgement.reason, commit)
+        self._settle_branch()
+
+    def _settle_branch(self) -> None:
+        """Point the branch to the best; where somebody works on it, that waits, and the session goes on."""
+        with self._guard("the branch"):
+            self._history.settle(self._session.fold)
 
     def _give_up(self, step: int) -> None:
         """End an asking whose answer nobody needs; what it cost is recorded."""

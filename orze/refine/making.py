@@ -15,7 +15,7 @@ from orze.refine.history import History, baseline_of
 from orze.refine.model import BASELINE, Answered, Step, Try
 from orze.refine.repository import Blob
 from orze.refine.section import NotRunnable, section_of
-from orze.refine.table import command_of
+from orze.refine.table import inherited_command
 
 _FAULTS: Final = 20
 _UNSAID: Final = "(the agent did not say why)"
@@ -134,12 +134,6 @@ class Maker:
         if proposal.command != inherited:
             faults += _command_faults(proposal.command)
         return faults
-
-
-def inherited_command(fold: SessionFold, step: Step) -> str:
-    """The line that trains where a step begins."""
-    parent = next((one for one in fold.steps.values() if one.commit == step.parent), None)
-    return command_of(fold, parent) if parent and parent.number != step.number else fold.command
 
 
 def _command_faults(command: str) -> list[str]:

@@ -14,10 +14,11 @@ from orze.core.files import RealFiles
 from orze.refine.asking import Answer, Asking, ask_agent, ask_model, most_of
 from orze.refine.fold import SessionFold
 from orze.refine.git import GitError
-from orze.refine.making import Maker, inherited_command
+from orze.refine.making import Maker
 from orze.refine.prompt import Known, prompt
 from orze.refine.repository import Repository
 from orze.refine.story import uses
+from orze.refine.table import inherited_command
 from orze.refine.warm import Warm
 from orze.refine.worktree import OddChange
 from orze.research.prompt import Prompt

@@ -109,3 +109,14 @@ def _content(directory: Path, path: str, variables: dict[str, str]) -> bytes | N
         return None
     _, sha = git(directory, "hash-object", "-w", "--", path, variables=variables)
     return git(directory, "cat-file", "blob", sha.decode().strip(), variables=variables)[1]
+
+
+def worktrees_below(top: Path, directory: Path) -> list[Path]:
+    """The worktrees of a repository that lie in a directory, or did before it was removed.
+
+    Args:
+        top: of the repository.
+    """
+    _, listed = git(top, "worktree", "list", "--porcelain", "-z")
+    paths = (Path(os.fsdecode(line[9:])) for line in listed.split(b"\0") if line.startswith(b"worktree "))
+    return [path for path in paths if path.is_relative_to(directory.resolve())]

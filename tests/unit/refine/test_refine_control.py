@@ -146,6 +146,20 @@ def test_a_deleted_session_is_gone_and_its_branch_only_where_that_is_wanted(home
         find(home, "lr")
 
 
+def test_a_deleted_session_takes_its_worktrees_along_and_no_others(home: Path, tmp_path: Path):
+    begin(revis(home), "lr", Budget(), ENVIRON)
+    away, inside = tmp_path / "away", home / ".revis" / "lr" / "farm" / "code"
+    for directory in (away, inside):
+        git(home, "worktree", "add", "-q", "--detach", str(directory))
+    away.rename(tmp_path / "unmounted")  # as when its disk is not there now
+    delete(home, "lr", branch=False)
+    listed = git(home, "worktree", "list", "--porcelain").splitlines()
+    assert [line for line in listed if line.startswith("worktree ")] == [
+        f"worktree {home}",
+        f"worktree {away}",
+    ]
+
+
 def test_a_branch_that_is_checked_out_is_not_deleted_and_the_session_stays(home: Path):
     begin(revis(home), "lr", Budget(), ENVIRON)
     git(home, "checkout", "-q", "-b", "revis/lr")

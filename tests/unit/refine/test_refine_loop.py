@@ -210,6 +210,21 @@ def test_a_branch_that_somebody_else_moved_is_left_alone_and_told(tmp_path: Path
     assert world.branch() == ["8", "8", "5"]
 
 
+def test_a_branch_that_is_checked_out_does_not_hold_up_the_session_and_follows_later(tmp_path: Path):
+    world = World(tmp_path / "repo", REPLIES, runs=2)
+    loop = world.loop()
+    while world.session.fold.best is None:
+        loop.turn()
+    git(world.top, "worktree", "add", "-q", str(tmp_path / "look"), "revis/s")
+    assert loop.run().reason is Reason.BUDGET  # type: ignore[union-attr]
+    assert [row.verdict for row in world.rows] == ["baseline", "kept"]
+    assert any("is checked out in" in line for line in world.said)
+    assert world.branch() == ["8", "8"]
+    git(world.top, "worktree", "remove", str(tmp_path / "look"))
+    world.run()
+    assert world.branch() == ["8", "8", "5"]
+
+
 def test_a_baseline_without_a_result_ends_the_session_and_runs_again_when_it_is_resumed(tmp_path: Path):
     world = World(tmp_path / "repo", REPLIES, runs=2)
     world.farm.ends["revis-s-0-1"] = Outcome(Ended.CRASHED, error="KeyError: 'x'")

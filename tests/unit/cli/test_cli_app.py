@@ -11,8 +11,8 @@ import pytest
 import typer
 from snapshots import kept
 
-from orze.cli import app as cli
-from orze.cli.app import COMMANDS, GROUPS, guarded, load, main
+from orze.cli.app import COMMANDS, GROUPS, load, main
+from orze.cli.table import Entry, guarded
 from orze.core.errors import ConfigError, OrzeError
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +51,7 @@ def test_help_is_as_it_was(tmp_path: Path):
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=[entry.name for entry in COMMANDS])
-def test_every_command_of_the_table_is_there_and_explains_itself(entry: cli.Entry):
+def test_every_command_of_the_table_is_there_and_explains_itself(entry: Entry):
     command = load(entry)
     assert command.name == entry.name
     assert command.help and "Args:" not in command.help and "Returns:" not in command.help

@@ -2,82 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import select
 import signal
-import struct
-import subprocess
 import sys
-import termios
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from eyes_farm import Attempt, EyesFarm, make_farm
 
-DEADLINE = 30.0
+from tests.unit.cli.terminals import Terminal, heeded_interrupts
 
-
-class Terminal:
-    """A command on a pseudo-terminal."""
-
-    def __init__(self, farm: EyesFarm, *argv: str, columns: int = 100) -> None:
-        self.master, inner = pty.openpty()
-        self.resize(columns)
-        env = {**os.environ, "HOME": str(farm.home), "TERM": "xterm-256color"}
-        for name in ("NO_COLOR", "COLUMNS", "LINES"):
-            env.pop(name, None)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "orze.cli.app", *argv],
-            cwd=farm.home,
-            env=env,
-            stdin=inner,
-            stdout=inner,
-            stderr=inner,
-            start_new_session=True,
-        )
-        os.close(inner)
-        self.seen = ""
-
-    def resize(self, columns: int, rows: int = 30) -> None:
-        """Change the size of the window, as a terminal does."""
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def wait(self, happened: Callable[[str], bool]) -> str:
-        """Read until something was shown since the last call; what was shown."""
-        until = time.monotonic() + DEADLINE
-        self.seen = ""
-        while not happened(self.seen):
-            assert time.monotonic() < until, self.seen
-            if select.select([self.master], [], [], 0.05)[0]:
-                with suppress(OSError):
-                    self.seen += os.read(self.master, 65536).decode(errors="replace")
-        return self.seen
-
-    def end(self, number: int = signal.SIGINT) -> int:
-        """Send a signal, and read until the command has ended; its status."""
-        self.process.send_signal(number)
-        self.wait(lambda _: self.process.poll() is not None)
-        return self.process.returncode
-
-    def close(self) -> None:
-        """Leave nothing behind."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-
-
-@pytest.fixture(autouse=True)
-def heeded_interrupts() -> Iterator[None]:
-    """Processes that a shell starts in its background ignore SIGINT, and so would those of the tests."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+__all__ = ["heeded_interrupts"]
 
 
 @pytest.fixture
@@ -90,7 +26,7 @@ def terminal(farm: EyesFarm) -> Iterator[Callable[..., Terminal]]:
     made: list[Terminal] = []
 
     def start(*argv: str, **how: int) -> Terminal:
-        made.append(Terminal(farm, *argv, **how))
+        made.append(Terminal([sys.executable, "-m", "orze.cli.app", *argv], farm.home, **how))
         return made[-1]
 
     yield start

@@ -176,7 +176,7 @@ def test_the_environment_of_a_script_is_in_the_rules(tmp_path: Path) -> None:
     start = Start(ideas.parse(section, path="ideas.md", line=1), section, (Slot("cpu0", None, 0, ""),), {})
     launcher = Launcher(Settings(project_dir=tmp_path), {})
     (tmp_path / "idea-001/attempts").mkdir(parents=True)
-    go: Any = {"doors": True, "attempt": 1, "trained": None, "resume_above": 0}
+    go: Any = {"doors": True, "attempt": 1, "trained": None, "resume_above": 0, "cwd": "", "checkout": None}
     space = Workspace(str(tmp_path), "idea-001", "token", go)
     given = {*launcher.variables(start, "1-token", 0), *space.environment()}
     assert set(only(RULES.names("Environment"))) == given
@@ -202,7 +202,8 @@ def test_the_tests_and_defects_that_the_protocol_names_exist() -> None:
 
 
 def test_the_architecture_lists_every_module() -> None:
-    modules = [str(path.relative_to(ROOT)) for path in ROOT.glob("orze/*/*.py") if path.name != "__init__.py"]
+    paths = [*ROOT.glob("orze/*/*.py"), *ROOT.glob("orze/attempt/executors/*.py")]
+    modules = [str(path.relative_to(ROOT)) for path in paths if path.name != "__init__.py"]
     assert sorted(only(ARCHITECTURE.names("All modules"))) == sorted(modules)
 
 

@@ -12,9 +12,10 @@ from orze.refine.fold import SessionFold
 from orze.refine.gate import Gate, syntax_faults
 from orze.refine.git import GitError
 from orze.refine.history import History, baseline_of
-from orze.refine.model import BASELINE, Answered, Step, Try
+from orze.refine.model import BASELINE, Answered, Ended, Step, Try
 from orze.refine.repository import Blob
 from orze.refine.section import NotRunnable, section_of
+from orze.refine.story import result_of
 from orze.refine.table import inherited_command
 
 _FAULTS: Final = 20
@@ -52,6 +53,7 @@ class Maker:
         self._repository = history.repository
         self._rules = rules
         self._listings: dict[str, dict[str, Blob]] = {}
+        self._trees: dict[str, str] = {}
 
     def make(self, fold: SessionFold, number: int, attempt: int) -> Try:
         """Make a try of what is recorded; the same again gives the same.
@@ -81,6 +83,8 @@ class Maker:
             )
         except GitError as error:
             return Try(attempt, proposal.hypothesis, command=inherited, faults=(f"git refuses it: {error}",))
+        if known := self._known(fold, number, commit, proposal.command):
+            return Try(attempt, proposal.hypothesis, command=inherited, faults=(known,))
         return Try(attempt, proposal.hypothesis, tuple(sorted(proposal.changes)), proposal.command, commit)
 
     def gate(self, commit: str) -> Gate:
@@ -95,6 +99,25 @@ class Maker:
                 self._listings.clear()
             self._listings[commit] = self._repository.listing(commit)
         return self._listings[commit]
+
+    def _known(self, fold: SessionFold, number: int, commit: str, command: str) -> str:
+        """Where another step ran, or runs, the same files by the same command; empty where none does."""
+        tree = self._tree(commit)
+        for step in fold.steps.values():
+            one = step.last
+            if step.number == number or one is None or not one.commit or one.command != command:
+                continue
+            stopped = one.outcome is not None and one.outcome.ended is Ended.STOPPED
+            if not stopped and self._tree(one.commit) == tree:
+                came = result_of(step, fold.terms.metric) or "it has not ended yet"
+                return f"step {step.number} tried exactly this ({came}); propose something else"
+        return ""
+
+    def _tree(self, commit: str) -> str:
+        """The files of a commit, as one hash."""
+        if commit not in self._trees:
+            self._trees[commit] = self._repository.tree(commit)
+        return self._trees[commit]
 
     def _read(self, step: Step, answered: Answered, inherited: str) -> tuple[_Proposal, Sequence[str]]:
         """What an answer proposes, and what is wrong with it as an answer."""

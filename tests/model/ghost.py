@@ -44,10 +44,10 @@ class ChainRecord:
         tampered: somebody removes its records.
         present: slots that are there now.
         gone_since: slot -> virtual time at which its record was removed.
-        since: virtual time of the last power failure that changed it.
+        since: virtual time of its making, or of the last power failure that changed it.
     """
 
-    def __init__(self, idea_id: str) -> None:
+    def __init__(self, idea_id: str, since: float) -> None:
         self.idea_id = idea_id
         self.slots: dict[int, bytes] = {}
         self.made_by: dict[int, Process | None] = {}
@@ -56,7 +56,7 @@ class ChainRecord:
         self.tampered = False
         self.present: set[int] = set()
         self.gone_since: dict[int, float] = {}
-        self.since = -1.0
+        self.since = since
 
     @property
     def is_damaged(self) -> bool:
@@ -113,10 +113,10 @@ class Ghost:
             self.past.append(self.chains.pop(idea_id))
             self.changed.pop(idea_id, None)
         elif what == "made":
-            self.chains[idea_id] = ChainRecord(idea_id)
+            self.chains[idea_id] = ChainRecord(idea_id, self._now())
 
     def _record(self, what: str, idea_id: str, slot: int, node: Node) -> None:
-        chain = self.chains.setdefault(idea_id, ChainRecord(idea_id))
+        chain = self.chains.setdefault(idea_id, ChainRecord(idea_id, self._now()))
         if what == "made":
             if slot in chain.slots and chain.slots[slot] != node.data and not chain.tampered:
                 self.events.append(("changed record", (chain, slot)))
@@ -191,9 +191,8 @@ class Ghost:
 
     def _brought_back(self, idea_id: str, slots: dict[int, bytes], *, tampered: bool) -> ChainRecord:
         """What the disk holds of a chain; a record that was removed may be there again."""
-        chain = ChainRecord(idea_id)
+        chain = ChainRecord(idea_id, self._now())
         chain.slots, chain.present, chain.tampered = slots, set(slots), tampered
-        chain.since = self._now()
         chain.refold()
         return chain
 

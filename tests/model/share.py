@@ -71,7 +71,7 @@ class SimFiles:
         self._absent: dict[str, dict[str, float]] = {}
         self._status: dict[str, tuple[float, os.stat_result]] = {}
         self._names: dict[str, tuple[float, list[str]]] = {}
-        self._contents: dict[str, tuple[float, bytes]] = {}
+        self._contents: dict[str, tuple[float, bytes, int]] = {}  # with the directory that it was read in
         self.calls = 0
         self.crash_at = 0
         self.crash: Callable[[], None] = _nothing
@@ -242,6 +242,14 @@ class SimFiles:
         self._names.pop(head, None)
         self._names.pop(path, None)
         self._contents.pop(path, None)
+        self._forget_another(head)
+
+    def _forget_another(self, head: str) -> None:
+        """A change was answered by the directory that is there now: what another of its name held is gone."""
+        held = [path for path in self._contents if path.rpartition("/")[0] == head]
+        for path in held:
+            if self._contents[path][2] != self.server.directory(head).number:
+                del self._contents[path]
 
     def _list(self, path: str) -> list[str]:
         now = self._scheduler.now
@@ -263,7 +271,7 @@ class SimFiles:
         if node.mode != FILE:
             node = self.server.regular(path)
         if self._remember:
-            self._contents[path] = (now, node.data)
+            self._contents[path] = (now, node.data, self.server.directory(path.rpartition("/")[0]).number)
         return node.data
 
     def _stat(self, path: str) -> os.stat_result:

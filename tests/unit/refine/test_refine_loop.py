@@ -181,6 +181,16 @@ def test_a_proposal_that_cannot_be_run_is_given_back_with_its_fault(tmp_path: Pa
     assert world.rows[1].value == 7
 
 
+def test_what_another_step_has_measured_is_not_run_again(tmp_path: Path):
+    replies = {(1, 1): edit("8", "9"), (2, 1): edit("8", "9"), (2, 2): edit("8", "7")}
+    world = World(tmp_path / "repo", replies, runs=3)
+    world.run()
+    known = "step 1 tried exactly this (loss=9.0000 in 2s); propose something else"
+    assert world.model.faults[-1][0] == known
+    assert [row.value for row in world.rows] == [8, 9, 7]
+    assert len(world.farm.runs) == 3
+
+
 def test_another_command_line_is_left_to_the_farm_and_inherited(tmp_path: Path):
     command = "python  train.py --epochs '2  0'"
     replies = {(1, 1): edit("8", "7") + f"\nCOMMAND: {command}\n", (2, 1): edit("7", "6")}

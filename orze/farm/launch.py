@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from orze.config.locate import python_command, python_environment
+from orze.config.refine import Refine
 from orze.config.schema import Settings
 from orze.coord.idea_chain import IdeaFold
 from orze.core.errors import ConfigError
@@ -218,7 +219,7 @@ class Launcher:
             delay: seconds that it has to wait before it starts anything.
             facts: what is known of code and packages, for environment.json.
         """
-        s, checkout = self._settings, config.checkout
+        s, checkout, refine = self._settings, config.checkout, self._refine(start)
         attempt = f"{fold.attempt}-{fold.token}"
         code = {"git_commit": config.commit, "git_dirty": False} if checkout else {}
         return {
@@ -233,7 +234,7 @@ class Launcher:
             "environment": {**facts, **code, "gpu": start.gpu},
             "cwd": str(self._code),
             "checkout": checkout,
-            "protected": list(s.protected),
+            "protected": [*s.protected, *(refine.protected if refine else ())],
             "env": self.variables(start, attempt, config.seed),
             "train": self.train(start, checkout),
             "pre": self._before(start, checkout),
@@ -242,7 +243,7 @@ class Launcher:
             "trained": trained_of(fold),
             "links": dict(start.links),
             "resume_above": fold.afresh_after,
-            "stall": s.stall_minutes * 60,
+            "stall": 60 * ((refine.guardrails.stall_minutes if refine else 0) or s.stall_minutes),
             "grace": s.grace,
             "lease": {"heartbeat": s.lease.heartbeat, "fence": s.lease.fence, "kill": s.lease.kill},
             "primary": s.report.primary_metric,
@@ -264,10 +265,14 @@ class Launcher:
             self._commits.inside(script)
         return self._commits.find(commit)
 
+    def _refine(self, start: Start) -> Refine | None:
+        """The block `refine`, for a step of its session."""
+        return self._settings.refine if start.idea.category == REFINE else None
+
     def _before(self, start: Start, checkout: Checkout | None) -> Command | None:
         s = self._settings
-        smoke = s.refine.smoke if s.refine and start.idea.category == REFINE else None
-        if lines := [line for line in (s.pre_command, smoke) if line]:
+        refine = self._refine(start)
+        if lines := [line for line in (s.pre_command, refine.smoke if refine else None) if line]:
             return _shell("pre", in_turn(lines), s.pre_timeout)
         return self._script(start, "pre", s.pre_script, checkout, args=s.pre_args, timeout=s.pre_timeout)
 

@@ -62,15 +62,26 @@ def check(revis: Revis, name: str, budget: Budget, environ: Mapping[str, str]) -
     problems = [*_taken(revis.project_dir, name, repository), *_lacking(revis, budget, environ)]
     command = revis.entry.train if revis.entry else ""
     if revis.executor.type == "farm":
-        command, wrong = _of_farm(farm_of(revis, environ), repository)
-        problems += wrong
-        if revis.smoke:
-            problems.append(f"{REVIS_NAME}: smoke: a farm has a pre_command of its own; put it there")
+        farm = farm_of(revis, environ)
+        command, wrong = _of_farm(farm, repository)
+        problems += [*wrong, *_for_the_farm(revis, farm)]
     if len(command) > COMMAND:
         problems.append(f"the training command has more than {COMMAND} characters; put it into a script")
     if problems:
         raise Refused("\n".join(problems))
     return Checked(base, command, tuple(_uncommitted(repository)))
+
+
+def _for_the_farm(revis: Revis, farm: Project) -> list[str]:
+    """Keys that only the settings of the farm can make true."""
+    told = []
+    if revis.smoke:
+        told.append("smoke: a farm has a pre_command of its own; put it there")
+    if revis.guardrails.stall_minutes:
+        told.append("guardrails.stall_minutes: a farm has stall_minutes of its own; put it there")
+    if missing := [glob for glob in revis.protected if glob not in farm.settings.protected]:
+        told.append(f"protected: {', '.join(missing)} must stand in protected of {farm.shown_config} too")
+    return [f"{REVIS_NAME}: {sentence}" for sentence in told]
 
 
 def farm_of(revis: Revis, environ: Mapping[str, str]) -> Project:

@@ -11,6 +11,7 @@ from farm_examples import an_idea, section
 
 from orze.client.base import run_of
 from orze.config.schema import Settings
+from orze.coord.idea_chain import IdeaFold
 from orze.core.errors import OrzeError
 from orze.farm.base import BadBase
 from orze.farm.commits import BadCommit, Commits
@@ -192,3 +193,14 @@ def test_the_smoke_command_goes_before_the_steps_of_a_session_and_before_nothing
     both = launcher(project, **given, pre_command="make")
     assert before(both, step) == "(\nmake\n) &&\n(\npytest -q\n)"
     assert before(both, other) == "make"
+
+
+def test_what_a_session_protects_and_how_long_it_is_patient_holds_for_its_steps_alone(project: Path) -> None:
+    rules = {"agent": ["x"], "protected": ["evaluate.py"], "guardrails": {"stall_minutes": 2.0}}
+    made = launcher(project, train_command="train", protected=("data/*",), stall_minutes=9.0, refine=rules)
+    told = []
+    for fields in ({"Category": "refine"}, {}):
+        start = Start(an_idea(7, **fields), section(7, **fields), CPU, {})
+        go = made.go(start, IdeaFold(), frame={}, config=made.config(start), delay=0.0, facts={})
+        told.append((go["protected"], go["stall"]))
+    assert told == [(["data/*", "evaluate.py"], 120.0), (["data/*"], 540.0)]

@@ -79,10 +79,22 @@ def test_what_is_missing_is_told_and_nothing_is_written(
 def test_a_farm_of_another_repository_cannot_run_the_steps(home: Path, tmp_path: Path):
     other = make(tmp_path / "other", dict(FILES))
     (home / "orze.yaml").write_text(f"train_command: x\ncode_dir: {other}\n")
-    told = revis(home, executor={"type": "farm"}, entry=None, smoke="true")
-    with pytest.raises(Refused, match="code_dir is in") as refused:
-        check(told, "lr", Budget(), ENVIRON)
-    assert "pre_command" in str(refused.value)  # and where smoke belongs
+    with pytest.raises(Refused, match="code_dir is in"):
+        check(revis(home, executor={"type": "farm"}, entry=None), "lr", Budget(), ENVIRON)
+
+
+def test_what_only_the_settings_of_a_farm_can_hold_is_refused_unless_they_do(home: Path):
+    (home / "orze.yaml").write_text("train_command: x\nprotected: [evaluate.py]\n")
+    asked = {"smoke": "true", "protected": ["evaluate.py", "data/*"], "guardrails": {"stall_minutes": 5.0}}
+    with pytest.raises(Refused) as refused:
+        check(revis(home, executor={"type": "farm"}, entry=None, **asked), "lr", Budget(), ENVIRON)
+    assert str(refused.value).splitlines() == [
+        "revis.yaml: smoke: a farm has a pre_command of its own; put it there",
+        "revis.yaml: guardrails.stall_minutes: a farm has stall_minutes of its own; put it there",
+        f"revis.yaml: protected: data/* must stand in protected of {home}/orze.yaml too",
+    ]
+    held = revis(home, executor={"type": "farm"}, entry=None, protected=["evaluate.py"])
+    assert check(held, "lr", Budget(), ENVIRON).command == "x"
 
 
 def test_a_name_that_is_taken_or_impossible_is_refused(home: Path):

@@ -152,7 +152,9 @@ def test_whatever_a_result_holds_becomes_bounded_scalars_with_printable_names(va
 @settings(deadline=None)  # the first time it loads mlflow
 def test_mlflow_takes_every_name(values):
     validation = pytest.importorskip("mlflow.utils.validation", reason="mlflow is not installed")
-    for name, value in named(values).items():
+    given_names = named(values)
+    for name, value in given_names.items():
         validation._validate_metric_name(name)
         validation._validate_param(name, str(value))
         validation._validate_tag(name, str(value))
+    assert bool(given_names) == bool(values)

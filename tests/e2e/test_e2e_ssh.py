@@ -108,16 +108,17 @@ def committed(home: Path, *names: str) -> str:
 
 
 @contextmanager
-def cable() -> Iterator[tuple[str, str, Callable[[str], str]]]:
+def cable(number: int) -> Iterator[tuple[str, str, Callable[[str], str]]]:
     """A network namespace at the end of a cable: its address, its name, and what pulls the plug."""
-    name = f"orze{os.getpid()}"
-    near, far = (f"198.18.{os.getpid() % 256}.{end}" for end in (1, 2))  # RFC 2544: of nobody's network
+    name = f"orze{os.getpid()}{'ab'[number]}"
+    # RFC 2544: of nobody's network
+    near, far = (f"198.18.{os.getpid() % 256}.{4 * number + end}" for end in (1, 2))
 
     def ip(*words: str) -> str:
         return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
 
     try:
-        if ip("route", "show", "root", "198.18.0.0/15"):
+        if number == 0 and ip("route", "show", "root", "198.18.0.0/15"):
             pytest.skip("this machine has a network of these addresses")
         ip("netns", "add", name)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -256,18 +257,23 @@ def test_a_commit_runs_there_with_its_other_scripts_and_its_protected_files_are_
     assert list((there.work / ".orze" / "runs").iterdir()) == []
 
 
-def test_a_cable_that_is_pulled_out_for_a_while_fails_nothing(
+def test_a_cable_that_is_pulled_out_for_a_while_fails_nothing_and_another_machine_does_not_notice(
     make_farm: Callable[..., Farm], tmp_path: Path
 ) -> None:
-    with cable() as (address, name, plug):
+    with cable(0) as (address, name, plug), cable(1) as (other_address, other_name, _):
         there = Sshd(tmp_path / "there", address, ["ip", "netns", "exec", name])
+        other = Sshd(tmp_path / "other", other_address, ["ip", "netns", "exec", other_name])
         try:
-            farm = far_farm(make_farm, there)
-            farm.write(idea(1, config="flag: go"))
-            farm.start()
-            farm.wait((there.work / "go.begun").exists, "it trains")
+            farm, second = (far_farm(make_farm, machine) for machine in (there, other))
+            for each, machine in ((farm, there), (second, other)):
+                each.write(idea(1, config="flag: go"))
+                each.start()
+                each.wait((machine.work / "go.begun").exists, "it trains")
             plug("down")
             farm.wait(lambda: "again in" in log_of(farm), "the silence is heard")
+            (other.work / "go").touch()
+            second.wait_for(idea_001="CLAIM DONE")
+            assert "again in" not in log_of(second)
             (there.work / "go").touch()
             farm.wait(lambda: not there.processes("keeper-"), "it ends while nobody is there")
             plug("up")
@@ -275,3 +281,4 @@ def test_a_cable_that_is_pulled_out_for_a_while_fails_nothing(
             assert log_of(farm).count("has seen the flag") == 1
         finally:
             there.close()
+            other.close()

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from orze.attempt.metrics import STEP_NAMES
 from orze.client.setup import look
 
 _MAX_BYTES: Final = 1 << 20  # of a file that is read
 _MAX_FILES: Final = 500
 _MAX_ENTRIES: Final = 50_000  # that are looked through for them: a project may hold a data set
+_STEPS: Final = frozenset(STEP_NAMES)
 _MAX_NAMES: Final = 50
 _NOT_SOURCES: Final = frozenset(
     {"node_modules", "site-packages", "__pycache__", "venv", "env", "build", "dist"}
@@ -88,7 +90,8 @@ def written_metrics(source: str) -> list[str]:
     """The keys that a Python source writes by json.dump or json.dumps, where it names eval.json.
 
     Keys of a dictionary that is written out, or of one that is given a name first; where it holds one under
-    the key `metrics`, those of that one.
+    the key `metrics`, those of that one. One that counts steps is taken for a line of progress where
+    something else is written out as well.
     """
     if _WRITTEN not in source:
         return []
@@ -98,11 +101,13 @@ def written_metrics(source: str) -> list[str]:
         return []
     named = _named_dicts(nodes)
     found: list[str] = []
+    steps: list[str] = []
     for node in nodes:
         if isinstance(node, ast.Call) and _called(node) in ("dump", "dumps") and node.args:
             value = node.args[0]
-            found += named.get(value.id, []) if isinstance(value, ast.Name) else _keys(value)
-    return list(dict.fromkeys(found))[:_MAX_NAMES]
+            keys = named.get(value.id, []) if isinstance(value, ast.Name) else _keys(value)
+            (steps if _STEPS & set(keys) else found).extend(keys or [""])
+    return [name for name in dict.fromkeys(found or steps) if name][:_MAX_NAMES]
 
 
 def _commands(directory: Path, environ: Mapping[str, str]) -> Iterator[str]:

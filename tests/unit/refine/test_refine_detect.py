@@ -39,6 +39,9 @@ def look(project: Path, **environ: str) -> Found:
         ('json.dump({name: 1, 3: 4, "": 5, "x\\n": 6}, open("eval.json", "w"))', []),
         ("eval.json (", []),
         ('json.dump(); json.dump(*a); m[0] = 1; "eval.json"', []),
+        ('json.dump({"epoch": 1, "loss": 2}, f)  # eval.json', ["epoch", "loss"]),
+        ('json.dumps({"epoch": 1, "train_loss": 2})\njson.dump({"loss": 3}, f)  # eval.json', ["loss"]),
+        ('json.dumps({"epoch": 1, "train_loss": 2})\njson.dump(measure(), f)  # eval.json', []),
     ],
 )
 def test_the_metrics_are_the_keys_that_a_source_writes_to_eval_json(source, keys):

@@ -107,11 +107,13 @@ class Supervisor:
         return PREEMPT if self.preempted else ""
 
     def run(self, job: Job, started: Callable[[], None]) -> Ended:
-        """Run a command to its end, when no process of its tree is left.
+        """Run a command to its end, when no process of its tree is left; where the attempt must end, not at all.
 
         Args:
             started: called once it runs; it must be quick, and what it raises is its own affair.
         """
+        if why := self.must_end(self._clock.steady()):
+            return Ended(None, why)
         output = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
             pid = tree.spawn(job.argv, env=job.env, cwd=job.cwd, output=output, keep=job.keep)
@@ -126,11 +128,9 @@ class Supervisor:
     def wait(self, seconds: float) -> str:
         """Let time pass while nothing runs; returns at once with the reason where the attempt must end."""
         until = self._clock.steady() + seconds
-        while (now := self._clock.steady()) < until:
-            if why := self.must_end(now):
-                return why
+        while not (why := self.must_end(now := self._clock.steady())) and now < until:
             self._sleep(until - now)
-        return ""
+        return why
 
     def _watch(self, pid: int, job: Job, begun: float) -> Ended:
         ended = Ended(None)

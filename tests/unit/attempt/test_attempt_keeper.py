@@ -299,6 +299,23 @@ def test_one_that_was_paused_for_longer_than_its_lease_ends_when_it_goes_on(farm
     assert keeper.heartbeat.read_bytes() == before
 
 
+def test_one_that_is_told_to_go_after_its_lease_has_run_out_starts_nothing(farm: Farm, keeper: Keeper):
+    """Its daemon was paused between the claim and the word to go: another host may have the idea by now."""
+    assert keeper.prepare() == ""
+    keeper.claim()
+    before = keeper.heartbeat.read_bytes()
+    over = time.monotonic() + 0.3
+    until(lambda: time.monotonic() > over, "the end of the lease")
+    code = "open('begun', 'w').close()"
+    assert keeper.link.tell(go=keeper.message(code, lease={"heartbeat": 0.05, "fence": 0.2, "kill": 0.1}))
+    keeper.let_go()
+    keeper.wait()
+    assert not (farm.home / "begun").exists()
+    assert farm.kinds() == ["CLAIM"]
+    assert os.listdir(farm.idea()) == [".chain"]
+    assert keeper.heartbeat.read_bytes() == before
+
+
 def test_the_heartbeat_goes_on_while_a_script_computes(farm: Farm, keeper: Keeper):
     started(keeper, READY + "while True: pass", lease=QUICK)
     first = keeper.heartbeat.read_bytes()

@@ -52,7 +52,7 @@ out = pathlib.Path(os.environ.get("REVIS_OUTPUT_DIR", "."))
 print(f"loss {x * x:.4f}")
 note("end")
 '''
-AGENT = '''"""An agent of few words: makes the rate larger, and now and then much worse."""
+AGENT = '''"""An agent of few words: makes the rate larger, by another amount in each step."""
 import pathlib
 import re
 import sys
@@ -61,7 +61,7 @@ told = sys.stdin.read()
 path = pathlib.Path("train.py")
 text = path.read_text()
 rate = int(re.search(r"RATE = ([0-9]+)", text)[1])
-new = rate + 3 + told.count("HYPOTHESIS") % 2
+new = rate + 1 + int(re.search(r", step ([0-9]+)", told)[1])
 path.write_text(text.replace(f"RATE = {rate}", f"RATE = {new}"))
 print(f"HYPOTHESIS: a rate of {new} gets further")
 '''

@@ -125,4 +125,5 @@ def test_the_metrics_file_at_the_top_says_why_an_idea_failed(ended):
 def test_causes_that_no_script_can_bring_about_here_are_the_only_ones_not_shown():
     shown = {cause for _, cause, _ in ENDS.values()}
     elsewhere = {Cause.START, Cause.PRE_SCRIPT, Cause.STOPPED, Cause.PREEMPTED, Cause.HOST_LOST, Cause.PRUNED}
+    elsewhere |= {Cause.PROTECTED}  # test_e2e_commits
     assert shown | elsewhere == set(Cause)

@@ -57,5 +57,6 @@ def test_json_is_ascii_and_holds_no_number_that_json_does_not_know():
 
 
 def test_a_fault_is_one_line_on_stderr(capsys):
+    output.speak_as("orze")
     output.complain("no\nway \x1b]0;title\x07")
     assert capsys.readouterr() == ("", "orze: no way ␛]0;title␇\n")

@@ -91,6 +91,13 @@ def test_eight_steps_improve_the_metric_and_a_killed_loop_is_resumed(
     assert not any(KEY.encode() in data for data in files)
     assert all("OPENAI_API_KEY" not in event["environ"] for event in house.events("start"))
 
+    house.git("init", "-q", "--bare", str(tmp_path / "remote"))
+    house.git("remote", "add", "origin", str(tmp_path / "remote"))
+    assert "revis/down" in house.run("export", "down")
+    there = [line.split() for line in house.git("ls-remote", "origin").splitlines()]
+    tags = {f"refs/tags/revis/down/{row.step}": row.commit for row in found}
+    assert {name: sha for sha, name in there} == {"refs/heads/revis/down": kept[-1], **tags}
+
 
 def test_two_steps_at_once_run_on_a_farm_of_two_slots(tmp_path: Path, houses: list[House]):
     place = {"type": "farm", "config": "orze.yaml"}

@@ -107,7 +107,7 @@ class Supervisor:
         return PREEMPT if self.preempted else ""
 
     def run(self, job: Job, started: Callable[[], None]) -> Ended:
-        """Run a command to its end, when no process of its tree is left; where the attempt must end, not at all.
+        """Run a command until no process of its tree is left; where the attempt must end, it is not started.
 
         Args:
             started: called once it runs; it must be quick, and what it raises is its own affair.

@@ -143,7 +143,7 @@ def test_a_leader_whose_mount_hangs_past_the_lease_goes_on_without_a_second_resu
     (again,) = shares.add(1, Hosts=leader.name)
     shares.show()
     shares.wait_done([again])
-    assert farm.status()["leader"] == other.name
+    farm.wait(lambda: farm.status()["leader"] == other.name, "the report of who leads now")
     assert shares.elections()[-2:] == ["LOST", "LEAD"]
     assert not farm.events("overlap")
 

@@ -1,4 +1,4 @@
-"""The executor that the settings name."""
+"""The executor that the settings name; only that one is loaded."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from orze.attempt.executors.base import Executor
 from orze.attempt.executors.local import Local
-from orze.attempt.executors.ssh import Ssh
-from orze.attempt.executors.tmux import Tmux
 from orze.config.executor import session_of
 from orze.config.schema import Settings
 
@@ -23,8 +21,12 @@ def make_executor(settings: Settings, *, python: Sequence[str], environ: Mapping
     if chosen.type == "local":
         return Local()
     if chosen.type == "tmux":
+        from orze.attempt.executors.tmux import Tmux
+
         session = session_of(chosen, project_dir)
         return Tmux(session, project_dir=project_dir, doors=settings.doors, environ=environ)
+    from orze.attempt.executors.ssh import Ssh
+
     return Ssh(
         chosen,
         project_dir=project_dir,

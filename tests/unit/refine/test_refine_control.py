@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -58,6 +59,9 @@ def test_files_that_the_runs_will_not_have_are_named(home: Path):
     )
 
 
+@pytest.mark.skipif(
+    not (os.environ.get("ORZE_REQUIRE_ALL") or importlib.util.find_spec("litellm")), reason="no litellm"
+)
 @pytest.mark.parametrize(
     ("settings", "budget", "word"),
     [

@@ -5,6 +5,7 @@ The engine is stood in for: it writes the records of a session whose files the t
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -53,6 +54,9 @@ def work(revis, name, *, environ, say, more=None, ready=None):
 control.work = work
 sys.exit(main(sys.argv[1:]))
 """
+pytestmark = pytest.mark.skipif(
+    not (os.environ.get("ORZE_REQUIRE_ALL") or importlib.util.find_spec("litellm")), reason="no litellm"
+)
 ARGV = [sys.executable, "-c", ENGINE, "loop", "--name", "first", "--budget", "20 runs"]
 ENVIRON = {"OPENAI_API_KEY": "none", "PYTHONPATH": str(ROOT)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import os
 import re
@@ -166,6 +167,9 @@ def test_logs_watch_and_stop_of_a_session_whose_loop_is_gone(
     assert Repository(shell.home).ref("refs/heads/revis/digits")
 
 
+@pytest.mark.skipif(
+    not (os.environ.get("ORZE_REQUIRE_ALL") or importlib.util.find_spec("litellm")), reason="no litellm"
+)
 def test_delete_asks_and_keeps_the_branch_unless_it_is_told(
     template: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ):

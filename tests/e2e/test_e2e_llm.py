@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,11 @@ from farmhouse import ACTOR, Farm, idea
 
 from bench.scripted import answer
 from tests.fakes.chat import Chat, says, serving
+from tests.needs import needs
 
 KEY = "sk-e2e-0123456789abcdef0123456789"
 
-if not os.environ.get("ORZE_REQUIRE_ALL"):
-    pytest.importorskip("litellm")
+pytestmark = needs("litellm")
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from sshd import SSHD, Sshd
 from orze.refine.places import Place
 from orze.refine.table import rows
 from tests.fakes.chat import Chat, says, serving
+from tests.needs import needs
 
 KEY = "sk-e2e-0123456789abcdef0123456789"
 
@@ -49,9 +48,7 @@ def houses() -> Iterator[list[House]]:
         house.close()
 
 
-@pytest.mark.skipif(
-    not (os.environ.get("ORZE_REQUIRE_ALL") or importlib.util.find_spec("litellm")), reason="no litellm"
-)
+@needs("litellm")
 def test_eight_steps_improve_the_metric_and_a_killed_loop_is_resumed(
     tmp_path: Path, chat: Chat, houses: list[House]
 ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -10,12 +9,11 @@ import socket
 import urllib.request
 from pathlib import Path
 
-import pytest
 from farmhouse import SHORT_LEASE, Farm, idea
 
-WITH_MLFLOW = pytest.mark.skipif(
-    importlib.util.find_spec("mlflow") is None, reason="mlflow is not installed: pip install '.[mlflow]'"
-)
+from tests.needs import needs
+
+WITH_MLFLOW = needs("mlflow")
 TRAIN = "progress(step=1, loss=0.5)\nprogress(step=2, loss=0.4)\nmetrics(val_loss=0.25)"
 
 

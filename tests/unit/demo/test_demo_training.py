@@ -1,6 +1,5 @@
 """train_idea.py as the farm starts it: every model, the outputs, checkpoints and restarts."""
 
-import importlib.util
 import math
 import os
 import select
@@ -14,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests.needs import needs
+
 Make = Callable[..., Any]  # the fixture `attempt`
 ENDLESS = 10_000_000  # epochs: more than any test waits for
-NEEDS_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+NEEDS_TORCH = needs("torch")
 
 TRAINED_AT_ONCE = [
     ({"type": "logistic"}, 0.93),

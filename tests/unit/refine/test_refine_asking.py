@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -19,14 +18,12 @@ from orze.refine.asking import Answer, Asking, ask_agent, ask_model, hypothesis_
 from orze.research.faults import passes, told
 from orze.research.hiding import hidden, without_values
 from orze.research.prompt import Prompt
+from tests.needs import needs
 
 ROOT = Path(__file__).parents[3]
 KEY = "abcdef-0123456789"
 PROMPT = Prompt("Be good.", f"The log says {KEY}.")
 PRICE = {"input": 1.0, "output": 2.0}
-needs_litellm = pytest.mark.skipif(
-    importlib.util.find_spec("litellm") is None, reason="litellm is not installed: pip install '.[llm]'"
-)
 
 
 @pytest.fixture
@@ -69,7 +66,7 @@ def llm(chat: Chat | None = None, **more: object) -> Llm:
 # A model
 
 
-@needs_litellm
+@needs("litellm")
 def test_a_model_gets_key_and_prompt_and_its_code_comes_back_as_it_is(chat: Chat, environ: dict[str, str]):
     code = "from huggingface_hub import hf_hub_download\nurl = 'http://a@b'\n"
     chat.will(says(f"{code}# {KEY}"))

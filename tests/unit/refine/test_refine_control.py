@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from orze.refine.checks import Refused, check
 from orze.refine.control import begin, delete, last_line, stop, work
 from orze.refine.git import GitError
 from orze.refine.places import AtWork, NoSession, find, names, place_of, sessions
+from tests.needs import needs
 
 ENVIRON = {"PATH": os.defpath}
 AGENT = [sys.executable, "agent.py"]
@@ -59,9 +59,7 @@ def test_files_that_the_runs_will_not_have_are_named(home: Path):
     )
 
 
-@pytest.mark.skipif(
-    not (os.environ.get("ORZE_REQUIRE_ALL") or importlib.util.find_spec("litellm")), reason="no litellm"
-)
+@needs("litellm")
 @pytest.mark.parametrize(
     ("settings", "budget", "word"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -18,6 +17,7 @@ from fakes.chat import Chat, completion, fails, hangs_up, never_ends, says, send
 from orze.research.llm import Llm
 from orze.research.proposal import LONGEST_REPLY, SCHEMA
 from orze.research.proposers import ProposerError
+from tests.needs import needs
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "bench"))
@@ -49,9 +49,7 @@ for line in sys.stdin:
 os._exit(0)
 """
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("litellm") is None, reason="litellm is not installed: pip install '.[llm]'"
-)
+pytestmark = needs("litellm")
 
 
 @pytest.fixture(scope="module")

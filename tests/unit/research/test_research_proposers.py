@@ -11,8 +11,10 @@ from orze.research.brief import Known
 from orze.research.proposal import read_reply
 from orze.research.propose_optuna import Tpe
 from orze.research.proposers import ProposerError, make_proposer
+from tests.needs import needs
 
-ALONE = ("random", "hillclimb", "optuna")
+OPTUNA = pytest.param("optuna", marks=needs("optuna"))
+ALONE = ("random", "hillclimb", OPTUNA)
 PLANE = {"a": {"x": 4.0, "y": 0.5}, "b": [1, {"c": "/d"}]}
 PLANE_SPACE = {"a.x": Axis((), -5.0, 5.0), "a.y": Axis((), 1e-4, 1.0, True)}
 SMALL = {
@@ -38,7 +40,7 @@ def plane(seed, **changes):
     return study(base=PLANE, space=PLANE_SPACE, declared=frozenset(PLANE_SPACE), round=seed, **changes)
 
 
-@pytest.mark.parametrize("name", ["hillclimb", "optuna"])
+@pytest.mark.parametrize("name", ["hillclimb", OPTUNA])
 def test_it_finds_the_bottom_of_a_bowl_better_than_chance(name):
     chance = sorted(best(search("random", plane(seed), bowl, 30)) for seed in range(3))
     found = sorted(best(search(name, plane(seed), bowl, 30)) for seed in range(3))
@@ -82,7 +84,7 @@ def test_what_is_queued_is_not_proposed(name):
     assert [one["overrides"] for one in ask(name, known, 4)] == [{}]
 
 
-@pytest.mark.parametrize("name", ["hillclimb", "optuna"])
+@pytest.mark.parametrize("name", ["hillclimb", OPTUNA])
 def test_the_first_idea_is_the_base_itself(name):
     first, second = ask(name, study(), 2)
     assert (first["title"], first["overrides"]) == ("The base configuration", {})
@@ -161,6 +163,7 @@ def test_a_list_moves_to_a_neighbour_when_it_is_of_numbers():
     assert {20, 40} <= set(moved)
 
 
+@needs("optuna")
 def test_tpe_learns_nothing_from_failures_but_that_they_were_tried():
     failed = [trial(n, {"training": {"lr": n / 1000}}, None) for n in range(2, 20)]
     known = study([trial(1, {}, 0.5), *failed])
@@ -170,6 +173,7 @@ def test_tpe_learns_nothing_from_failures_but_that_they_were_tried():
     assert states == ["COMPLETE"] + ["FAIL"] * 18
 
 
+@needs("optuna")
 def test_tpe_takes_lists_texts_and_whole_numbers():
     space = {
         "model.layers": Axis(([8], [16, 16])),
@@ -181,6 +185,7 @@ def test_tpe_takes_lists_texts_and_whole_numbers():
     assert {str(one.config["model"]["layers"]) for one in trials} <= {"[8]", "[16, 16]", "[64, 64]"}
 
 
+@needs("optuna")
 def test_tpe_is_quiet(capfd):
     ask("optuna", study([trial(1, {}, 0.5)]), 3)
     assert capfd.readouterr() == ("", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sqlite3
 import struct
@@ -16,11 +15,7 @@ from tracker_examples import Ended, mirror
 from orze.coord.journal import Journal
 from orze.core.clock import SystemClock
 from orze.core.files import RealFiles
-
-
-def needs(package: str) -> pytest.MarkDecorator:
-    missing = importlib.util.find_spec(package) is None
-    return pytest.mark.skipif(missing, reason=f"{package} is not installed: pip install '.[{package}]'")
+from tests.needs import needs
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ The engine is stood in for: it writes the records of a session whose files the t
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shlex
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import needs
 from tests.unit.cli.revis.revis_project import SETTINGS, TRAIN
 from tests.unit.cli.terminals import Terminal, heeded_interrupts
 
@@ -54,9 +54,7 @@ def work(revis, name, *, environ, say, more=None, ready=None):
 control.work = work
 sys.exit(main(sys.argv[1:]))
 """
-pytestmark = pytest.mark.skipif(
-    not (os.environ.get("ORZE_REQUIRE_ALL") or importlib.util.find_spec("litellm")), reason="no litellm"
-)
+pytestmark = needs("litellm")
 ARGV = [sys.executable, "-c", ENGINE, "loop", "--name", "first", "--budget", "20 runs"]
 ENVIRON = {"OPENAI_API_KEY": "none", "PYTHONPATH": str(ROOT)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import os
 import re
@@ -19,6 +18,7 @@ from orze.cli.revis.logs import window_of_tmux
 from orze.refine.places import find
 from orze.refine.repository import Repository
 from orze.refine.settings import load_revis
+from tests.needs import needs
 from tests.unit.cli.revis.revis_project import ended, whole
 from tests.unit.cli.snapshots import kept
 
@@ -167,9 +167,7 @@ def test_logs_watch_and_stop_of_a_session_whose_loop_is_gone(
     assert Repository(shell.home).ref("refs/heads/revis/digits")
 
 
-@pytest.mark.skipif(
-    not (os.environ.get("ORZE_REQUIRE_ALL") or importlib.util.find_spec("litellm")), reason="no litellm"
-)
+@needs("litellm")
 def test_delete_asks_and_keeps_the_branch_unless_it_is_told(
     template: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ):

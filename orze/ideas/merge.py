@@ -6,8 +6,6 @@ import stat
 from collections.abc import Sequence
 from typing import Final
 
-from filelock import FileLock, Timeout
-
 from orze.core.errors import OrzeError
 from orze.ideas.parse import IdeaError, one_section
 from orze.ideas.stream import ShortRead, TooLong, read_exactly, scan_file
@@ -44,6 +42,8 @@ def append_sections(path: str | os.PathLike[str], sections: Sequence[tuple[str, 
     for idea_id, text in sections:
         if one_section(text, path="", line=1).id != idea_id:
             raise IdeaError(1, f"the section is not that of {idea_id}")
+    from filelock import FileLock, Timeout  # with asyncio, 5 MB that a daemon which never appends saves
+
     folder, name = os.path.split(path)
     try:
         with FileLock(os.path.join(folder, f".{name}.lock"), timeout=_PATIENCE):

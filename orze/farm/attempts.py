@@ -99,6 +99,10 @@ class Attempts:
         """Those whose keeper is a process of this machine."""
         return [attempt for attempt in self if attempt.pidfd >= 0]
 
+    def follows(self, token: str) -> bool:
+        """Whether an attempt is known, and neither settled nor reaped."""
+        return token in self._known
+
     def tell(self, attempt: Attempt, number: int) -> None:
         """Send a signal to the keeper of an attempt of this machine; one that has just ended needs none."""
         with suppress(ProcessLookupError):

@@ -101,6 +101,7 @@ class Daemon:
                     m.events.wait((m.intake.due() or 0.0) - self._clock.steady())
                 m.intake.read()
         self._follower.look()
+        self._follower.take_in()
 
     @property
     def ended(self) -> tuple[int, int]:
@@ -161,6 +162,7 @@ class Daemon:
             self._wait_for_children()
             with m.problems.guard("watching attempts"):
                 self._follower.look()
+            self._follower.take_in()
 
     # ---- look
 
@@ -176,6 +178,7 @@ class Daemon:
         with m.problems.guard("watching attempts"):
             self._follower.look()
             m.succession.judge()
+        self._follower.take_in()
         with m.problems.guard("reading ideas.md"):
             if m.intake.read():
                 self.show.changed()

@@ -29,20 +29,36 @@ class Follower:
         self._members = members
         self._show = show
         self._watched: set[int] = set()
+        self._appeared: dict[str, str] = {}
         self._ended: set[str] = set()
         self.started: set[str] = set()
         self.succeeded = self.failed = 0
 
     def look(self) -> None:
-        """List the heartbeats, and take in what ended; OSError where the share did not answer."""
+        """List the heartbeats; OSError where the share did not answer."""
         m = self._members
         judge = m.succession.watches
         changes = m.attempts.look(judge=judge, clones=judge and m.hosts.cloned(m.attempts.daemons))
         self._watch_keepers()
-        for attempt in changes.appeared:
-            self._on_appeared(attempt)
+        self._appeared |= {attempt.token: attempt.idea_id for attempt in changes.appeared}
         self._ended |= changes.ended
+
+    def take_in(self) -> None:
+        """Take in what began and what ended, by the chains.
+
+        One that cannot be read is a problem to show, and no reason to judge no leader; it is read again at
+        the next call.
+        """
+        with self._members.problems.guard("reading the chains of attempts"):
+            self._read_chains()
+
+    def _read_chains(self) -> None:
+        m = self._members
         faults: list[OSError] = []
+        for token, idea_id in list(self._appeared.items()):
+            with _kept(faults):
+                self._on_appeared(token, idea_id)
+                del self._appeared[token]
         for idea_id in list(self._ended):
             with _kept(faults):
                 self._settle(idea_id, "")
@@ -70,26 +86,31 @@ class Follower:
             m.events.on_readable(descriptor, _nothing)
         self._watched = set(here)
 
-    def _on_appeared(self, attempt: Attempt) -> None:
+    def _on_appeared(self, token: str, idea_id: str) -> None:
         m = self._members
-        entry = m.queue.get(attempt.idea_id)
-        if entry and entry.known and entry.known.outcome and self._is_open(attempt.idea_id):
-            m.journal.fold.assume(attempt.idea_id, None)  # whatever the journal has seen, it runs again
-            m.board.drop(attempt.idea_id)
-            m.steward.told(attempt.idea_id)
+        entry = m.queue.get(idea_id)
+        if entry and entry.known and entry.known.outcome and self._is_open(idea_id):
+            m.journal.fold.assume(idea_id, None)  # whatever the journal has seen, it runs again
+            m.board.drop(idea_id)
+            m.steward.told(idea_id)
             if m.leadership.mine:
-                m.steward.reopen(attempt.idea_id)
-        m.queue.set_running(attempt.idea_id, State.CLAIMED)
+                m.steward.reopen(idea_id)
+        if m.attempts.follows(token):
+            m.queue.set_running(idea_id, State.CLAIMED)
         self._show.changed()
 
     def _is_open(self, idea_id: str) -> bool:
         """Whether the chain does not say, or no more, that it has ended; the journal only remembers that.
 
-        A heartbeat alone proves nothing: a server that loses its power can bring back one that was removed.
+        A heartbeat alone proves nothing: a server that loses its power can bring back one that was removed,
+        and a keeper that was let go may not have been able to remove its own.
+
+        Raises:
+            OSError: the chain cannot be read; nothing is decided by that.
         """
         try:
             _, fold = self._members.attempts.chain(idea_id)
-        except OSError:
+        except FileNotFoundError:
             return True
         return outcome_of(fold) is None
 

@@ -51,6 +51,11 @@ def frame(process: subprocess.Popen[bytes]) -> dict[str, object]:
     return HERE.frame(process.pid, start_time(process.pid) or 0)
 
 
+def look(follower: Follower) -> None:
+    follower.look()
+    follower.take_in()
+
+
 def farm(home: Path) -> tuple[Assembly, Follower]:
     members = a_leader(home)
     write_ideas(members.context, section(1), section(2))
@@ -64,8 +69,8 @@ def test_a_running_attempt_is_adopted_and_told(tmp_path: Path, process, caplog):
     members, follower = farm(tmp_path)
     Played(members.context, "idea-001", frame=frame(process()), gpu="cpu0")
     with caplog.at_level(logging.INFO, "orze"):
-        follower.look()
-        follower.look()
+        look(follower)
+        look(follower)
     assert caplog.messages == ["idea-001 runs on cpu0 already (attempt 1): adopted"]
     assert standing(members)["idea-001"] == "CLAIMED"
 
@@ -75,7 +80,7 @@ def test_an_attempt_that_this_daemon_started_is_not_called_adopted(tmp_path: Pat
     played = Played(members.context, "idea-001", frame=frame(process()))
     follower.started.add(played.token)
     with caplog.at_level(logging.INFO, "orze"):
-        follower.look()
+        look(follower)
     assert caplog.messages == []
 
 
@@ -85,11 +90,11 @@ def test_the_ends_of_what_was_started_here_are_counted(tmp_path: Path, process, 
     keeper = process()
     played = Played(members.context, "idea-001", frame=frame(keeper))
     follower.started.add(played.token)
-    follower.look()
+    look(follower)
     played.end(kind)
     keeper.kill()
     keeper.wait()
-    follower.look()
+    look(follower)
     assert (follower.succeeded, follower.failed, follower.started) == (succeeded, failed, set())
     assert list(members.attempts) == []
 
@@ -102,12 +107,12 @@ def test_a_keeper_that_died_behind_its_last_record_is_tidied_up_and_its_result_s
     played.append("DONE")  # heartbeat and door stay
     members.settler.sweep()
     lead(members)
-    follower.look()
+    look(follower)
     lead(members)
     assert standing(members)["idea-001"] == "COMPLETED"
     assert (door.exists(), Path(played.heartbeat).exists()) == (False, False)
     assert members.board.best_id() == "idea-001"
-    follower.look()
+    look(follower)
     assert members.attempts.dead == []
 
 
@@ -119,7 +124,7 @@ def test_a_heartbeat_that_comes_back_behind_the_end_opens_nothing_again(tmp_path
     lead(members)
     written = members.journal.fold.records
     played.beat(7)  # as the server's disk had it before the power failed
-    follower.look()
+    look(follower)
     lead(members)
     assert members.journal.fold.records == written
     assert standing(members)["idea-001"] == "COMPLETED"
@@ -129,34 +134,61 @@ def test_a_heartbeat_that_comes_back_behind_the_end_opens_nothing_again(tmp_path
 def test_one_chain_that_cannot_be_read_hides_no_other_and_is_read_again(tmp_path: Path):
     members, follower = farm(tmp_path)
     both = [Played(members.context, idea, ELSEWHERE) for idea in ("idea-001", "idea-002")]
-    follower.look()
+    look(follower)
     for played in both:
         played.end()
     record = next(Path(members.context.paths.idea("idea-001").chain).rglob("000002.json"))
     whole = record.read_bytes()
     record.write_bytes(whole[:20])
-    with pytest.raises(OSError, match="not a record"):
-        follower.look()
+    look(follower)
+    (told,) = members.problems.of("reading the chains of attempts")
+    assert "not a record" in told
     assert standing(members) == {"idea-001": "CLAIMED", "idea-002": "COMPLETED"}
     record.write_bytes(whole)
-    follower.look()
+    look(follower)
     assert standing(members)["idea-001"] == "COMPLETED"
+    assert members.problems.of("reading the chains of attempts") == []
+
+
+def test_a_heartbeat_left_behind_by_a_claim_that_failed_opens_nothing_while_the_chain_cannot_be_read(
+    tmp_path: Path,
+):
+    members, follower = farm(tmp_path)
+    played = Played(members.context, "idea-001", ELSEWHERE)
+    played.end()
+    members.settler.sweep()
+    lead(members)
+    written = members.journal.fold.records
+    record = next(Path(members.context.paths.idea("idea-001").chain).rglob("000002.json"))
+    whole = record.read_bytes()
+    record.write_bytes(whole[:20])
+    Path(members.context.paths.heartbeat("idea-001", "another")).write_bytes(b"0\n")
+    for _ in range(2):
+        look(follower)
+        lead(members)
+    assert members.problems.of("reading the chains of attempts") != []
+    record.write_bytes(whole)
+    look(follower)
+    lead(members)
+    assert members.journal.fold.records == written
+    assert members.journal.fold.ideas["idea-001"].outcome == State.COMPLETED
+    assert members.board.best_id() == "idea-001"
 
 
 def test_a_keeper_that_died_at_work_is_reaped_and_its_idea_queued(tmp_path: Path, process, caplog):
     members, follower = farm(tmp_path)
     keeper = process()
     played = Played(members.context, "idea-001", frame=frame(keeper))
-    follower.look()
+    look(follower)
     keeper.kill()
     keeper.wait()
-    follower.look()
+    look(follower)
     (dead,) = members.attempts.dead
     assert follower.reap(dead) is True
     assert kinds(members.context, "idea-001") == ["CLAIM", "LOST"]
     assert standing(members)["idea-001"] == "QUEUED"
     assert caplog.messages[-1] == "idea-001: attempt 1 on gpu-a is lost; queued again"
-    follower.look()
+    look(follower)
     assert (members.attempts.dead, list(members.attempts)) == ([], [])
     assert not Path(played.heartbeat).exists()
 
@@ -166,13 +198,13 @@ def test_a_descriptor_of_a_dead_keeper_is_not_mistaken_for_what_got_its_number(t
     members, follower = farm(tmp_path)
     keeper = process()
     played = Played(members.context, "idea-001", frame=frame(keeper))
-    follower.look()
+    look(follower)
     (attempt,) = members.attempts.here()
     number = attempt.pidfd
     script = process(ORZE_ATTEMPT=f"1-{played.token}")
     keeper.kill()
     keeper.wait()
-    follower.look()
+    look(follower)
     (dead,) = members.attempts.dead
     assert follower.reap(dead) is False  # killed, and to be seen gone
     said: list[bytes] = []
@@ -180,9 +212,9 @@ def test_a_descriptor_of_a_dead_keeper_is_not_mistaken_for_what_got_its_number(t
     os.dup2(reader, number)
     members.events.on_readable(number, lambda: said.append(os.read(number, 1)))
     script.wait()
-    follower.look()
+    look(follower)
     assert follower.reap(members.attempts.dead[0]) is True
-    follower.look()
+    look(follower)
     os.write(writer, b"x")
     members.events.wait(5)
     assert said == [b"x"]
@@ -191,10 +223,10 @@ def test_a_descriptor_of_a_dead_keeper_is_not_mistaken_for_what_got_its_number(t
 def test_an_attempt_of_another_host_is_settled_when_its_heartbeat_goes(tmp_path: Path):
     members, follower = farm(tmp_path)
     played = Played(members.context, "idea-001", ELSEWHERE)
-    follower.look()
+    look(follower)
     assert standing(members)["idea-001"] == "CLAIMED"
     played.end()
-    follower.look()
+    look(follower)
     lead(members)
     assert standing(members)["idea-001"] == "COMPLETED"
 
@@ -202,12 +234,12 @@ def test_an_attempt_of_another_host_is_settled_when_its_heartbeat_goes(tmp_path:
 def test_a_heartbeat_that_goes_while_the_chain_runs_is_an_orphan(tmp_path: Path):
     members, follower = farm(tmp_path)
     played = Played(members.context, "idea-001", ELSEWHERE)
-    follower.look()
+    look(follower)
     Path(played.heartbeat).unlink()
-    follower.look()
+    look(follower)
     for _ in range(20):
         members.context.clock.advance(10)
-        follower.look()
+        look(follower)
     assert [dead.token for dead in members.attempts.dead] == [played.token]
     assert follower.reap(members.attempts.dead[0])
     assert standing(members)["idea-001"] == "QUEUED"
@@ -222,7 +254,7 @@ def test_an_outcome_in_the_journal_falls_when_the_idea_is_seen_to_run(tmp_path: 
     assert len(members.board.leaderboard) == 1
     chain_of(members.context, "idea-001", append=retry(first))
     Played(members.context, "idea-001", ELSEWHERE)
-    follower.look()
+    look(follower)
     assert len(members.board.leaderboard) == 0
     members.steward.step()
     follow(members)
@@ -240,12 +272,12 @@ def test_a_directory_that_is_removed_under_an_attempt_leaves_the_idea_queued(tmp
     keeper = process()
     machine = HERE if here else ELSEWHERE
     played = Played(members.context, "idea-001", machine, frame=frame(keeper) if here else None)
-    follower.look()
+    look(follower)
     subprocess.run(["rm", "-r", members.context.paths.idea("idea-001").home], check=True)
     keeper.kill()
     keeper.wait()
     Path(played.heartbeat).unlink()
-    follower.look()
+    look(follower)
     assert standing(members)["idea-001"] == "QUEUED"
     assert (members.attempts.dead, list(members.attempts)) == ([], [])
 
@@ -254,9 +286,9 @@ def test_an_attempt_of_an_idea_that_nobody_knows_leaves_no_entry(tmp_path: Path)
     members, follower = farm(tmp_path)
     heartbeat = Path(members.context.paths.heartbeat("idea-777", "token"))
     heartbeat.write_bytes(b"0\n")
-    follower.look()
+    look(follower)
     assert standing(members)["idea-777"] == "CLAIMED"
     heartbeat.unlink()
-    follower.look()
+    look(follower)
     assert "idea-777" not in members.queue
     assert members.queue.counts[State.HELD] == 0

@@ -47,6 +47,7 @@ class Three:
                 members.hosts.renew()
                 members.leadership.refresh()
                 follower.look()
+                follower.take_in()
                 members.succession.judge()
             self.clock.advance(BEAT)
 
@@ -96,6 +97,16 @@ def test_what_died_with_the_leader_is_reaped_by_who_follows_it_within_one_lease(
     assert isinstance(reap, Reap)
     assert reap.dead.token == lost.token
     assert not three.third.attempts.dead
+
+
+def test_a_chain_that_cannot_be_read_keeps_no_host_from_following_a_dead_leader(three):
+    ended = Played(three.gone.context, "idea-001", three.gone.context.machine)
+    three.wait(BEAT)
+    ended.end()
+    next(Path(three.gone.context.paths.idea("idea-001").chain).rglob("000002.json")).write_bytes(b"torn")
+    three.wait(LEASE + BEAT)
+    assert three.deputy.problems.of("reading the chains of attempts") != []
+    assert three.deputy.succession.due
 
 
 def test_a_leader_of_this_machine_is_followed_as_soon_as_its_process_is_gone(tmp_path):

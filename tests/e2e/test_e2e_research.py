@@ -12,7 +12,7 @@ from machines import two_machines
 
 pytestmark = pytest.mark.skipif(bool(two_machines()), reason=two_machines() or "two machines can be had")
 
-RESEARCH = {"mode": "random", "ideas_per_round": 6, "min_queue": 5, "cooldown": 0.2, "round_timeout": 60}
+RESEARCH = {"mode": "random", "ideas_per_round": 6, "min_queue": 10, "cooldown": 0.2, "round_timeout": 60}
 SPACE = {"from_base": {"range": [0, 10_000_000]}}
 
 
@@ -38,7 +38,7 @@ def test_a_killed_leader_leaves_a_queue_that_its_successor_keeps_full_and_books_
     script.write_text(script.read_text().replace('"metrics(val', '"pause(1); metrics(val'))
     farm.write(idea(1), last="# End\n")
     alpha = farm.start(on=farm.machine("alpha"))
-    farm.wait(lambda: len(rounds(farm)) >= 1 and farm.status().get("queue_depth", 0) >= 5, "a full queue")
+    farm.wait(lambda: farm.status().get("queue_depth", 0) >= 10, "a full queue")
     farm.start(on=farm.machine("beta", up=7200))
     seen: list[int] = []
 
@@ -46,7 +46,8 @@ def test_a_killed_leader_leaves_a_queue_that_its_successor_keeps_full_and_books_
         seen.append(farm.status()["queue_depth"])
         return len(rounds(farm)) >= count
 
-    farm.wait(lambda: another(2), "a second round")
+    before = len(rounds(farm))
+    farm.wait(lambda: another(before + 1), "one more round")
     alpha.kill()
     farm.wait(lambda: farm.status()["leader"] == "beta", "a successor")
     before = len(rounds(farm))

@@ -74,12 +74,15 @@ def test_a_mirror_that_fails_is_a_problem_and_is_tried_again_later_and_later(tmp
     an_end(members)
     lead(members)
     waits = []
-    for _ in range(2):
+    for killed in (False, True):
         members.mirroring.step()
-        assert len(running(members)) == 1
+        (pid,) = running(members)
+        if killed:
+            os.kill(pid, HUNG_UP)
         finish(members)
         (problem,) = problems(members)
         assert problem.startswith("mirroring to mlflow: ")
+        assert ("signal 1" in problem) == killed
         assert "hunter22" not in problem
         waits.append(members.mirroring.step() - members.context.clock.steady())
         members.context.clock.sleep(waits[-1] + 0.1)

@@ -70,8 +70,9 @@ class Machine:
 
     def cut(self) -> None:
         """Cut the power, and do not wait until all is gone."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.init, signal.SIGKILL)
+        if self._process.poll() is None:  # behind that the pid may be another's
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.init, signal.SIGKILL)
 
     def stop(self) -> None:
         """Cut the power, and wait until all is gone."""

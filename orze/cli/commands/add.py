@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from orze.client.project import Project
     from orze.client.reader import Reader
 
-_FIELDS = ("Priority", "Category", "Parent", "Hypothesis", "GPUs", "Timeout", "After", "Hosts")
+_FIELDS = (
+    *("Priority", "Category", "Parent", "Hypothesis", "GPUs", "Timeout"),
+    *("Repeats", "Seed", "After", "Hosts"),
+)
 _LARGEST = 64 << 20  # bytes of a file of ideas
 
 
@@ -71,6 +74,8 @@ def add(
     category: Annotated[str | None, _field("--category", "TEXT", "For people.")] = None,
     gpus: Annotated[str | None, _field("--gpus", "N", "Cards that it needs.")] = None,
     limit: Annotated[str | None, _field("--time-limit", "2h", "Longest training.")] = None,
+    repeats: Annotated[str | None, _field("--repeats", "N", "Run it so often, on one seed each.")] = None,
+    seed: Annotated[str | None, _field("--seed", "N", "Added to the seed of its configuration.")] = None,
     after: Annotated[
         list[str] | None, _field("--after", "ID", "Start it when this one is completed.")
     ] = None,
@@ -92,7 +97,7 @@ def add(
     from orze.client.sections import check, compose, read_config, split, with_rerun
 
     joined = ", ".join(after or ()), ", ".join(hosts or ())
-    values = (priority, category, parent, hypothesis, gpus, limit, *joined)
+    values = (priority, category, parent, hypothesis, gpus, limit, repeats, seed, *joined)
     fields = [(name, value) for name, value in zip(_FIELDS, values, strict=True) if value]
     if title is None and (fields or config):
         raise typer.BadParameter("what an idea is made of needs a --title")

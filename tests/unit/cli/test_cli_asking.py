@@ -11,12 +11,14 @@ import pytest
 
 from orze.cli.app import main
 from orze.cli.common import asker
+from orze.client.sections import check
 from orze.coord.journal import Journal
 from orze.coord.requests import KINDS, pending
 from orze.core.clock import ManualClock
 from orze.core.files import RealFiles
 from orze.core.paths import FarmPaths
 from orze.ideas.canonical import config_key
+from orze.ideas.model import Priority
 
 
 @pytest.fixture
@@ -95,6 +97,22 @@ def test_an_added_idea_lies_in_the_inbox_until_a_daemon_comes(farm: Path, capsys
     (entry,) = (farm / "ideas.d" / "new").iterdir()
     assert out == "" and f"a daemon will take in ideas.d/new/{entry.name}" in err
     assert entry.read_text() == "## idea: A\n\n```yaml\nlr: 0.1\n```\n"
+
+
+def test_an_idea_made_of_options_has_each_of_them_as_its_field(farm: Path):
+    options = {
+        "--priority": "high", "--category": "norm", "--parent": "idea-1", "--hypothesis": "It helps.",
+        "--gpus": "2", "--time-limit": "2h", "--repeats": "3", "--seed": "7", "--after": "idea-002",
+        "--hosts": "gpu-*",
+    }  # fmt: skip
+    assert (
+        main(["add", "--title", "A", "--no-wait", *(word for pair in options.items() for word in pair)]) == 0
+    )
+    (entry,) = (farm / "ideas.d" / "new").iterdir()
+    idea = check(entry.read_text(), path="")
+    told = (idea.priority, idea.category, idea.parent, idea.hypothesis, idea.gpus, idea.timeout)
+    assert told == (Priority.HIGH, "norm", "idea-1", "It helps.", 2, 7200.0)
+    assert (idea.repeats, idea.seed, idea.after, idea.hosts) == (3, 7, ("idea-002",), ("gpu-*",))
 
 
 def test_wait_tells_what_is_not_ended_when_the_time_is_up(farm: Path, capsys):

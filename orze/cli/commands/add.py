@@ -76,9 +76,7 @@ def add(
     limit: Annotated[str | None, _field("--time-limit", "2h", "Longest training.")] = None,
     repeats: Annotated[str | None, _field("--repeats", "N", "Run it so often, on one seed each.")] = None,
     seed: Annotated[str | None, _field("--seed", "N", "Added to the seed of its configuration.")] = None,
-    after: Annotated[
-        list[str] | None, _field("--after", "ID", "Start it when this one is completed.")
-    ] = None,
+    after: Annotated[list[str] | None, _field("--after", "ID", "Start it when this is completed.")] = None,
     hosts: Annotated[list[str] | None, _field("--hosts", "PATTERN", "Run it only on such hosts.")] = None,
     if_absent: Annotated[
         bool, typer.Option("--if-absent", help="Add nothing where an idea with the same content is there.")

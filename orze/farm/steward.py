@@ -99,7 +99,8 @@ class Steward:
             parts: Parts = dict(self._intake.changes())
             shown = {idea_id: end for idea_id, end in self._outcomes.items() if self._show(idea_id)}
             parts["outcomes"] = [[idea_id, *outcome] for idea_id, outcome in shown.items()]
-            parts["reopen"] = list(self._reopened)
+            reopened = self._open_again()
+            parts["reopen"] = list(reopened)
             entries = self._take_inbox(parts)
             asked = self._apply_requests(parts)
             written = not any(parts.values()) or self._journal.write(self._leadership.fold.term, parts)
@@ -110,10 +111,37 @@ class Steward:
             return  # another leader wrote meanwhile: look again first
         for idea_id in shown:
             del self._outcomes[idea_id]
-        self._reopened.clear()
+        for idea_id in reopened:
+            del self._reopened[idea_id]
         self._empty_inbox(entries)
         for request in asked:
             requests.remove(self._context.files, self._context.paths.requests, request)
+
+    def _open_again(self) -> list[str]:
+        """Ideas to reopen, by their chains as they are now: another host may have led since that was seen, or
+        what was read then was an old page. One that has ended is settled by the next sweep.
+        """
+        found = []
+        for idea_id in list(self._reopened):
+            try:
+                _, fold = self._chain(idea_id)
+            except FileNotFoundError:
+                found.append(idea_id)
+            except OSError as error:
+                self.problems.append(f"whether {idea_id} is open again: {error.strerror or error}")
+            else:
+                if fold.end is None:
+                    found.append(idea_id)
+                else:
+                    del self._reopened[idea_id]
+        return found
+
+    def _chain(self, idea_id: str) -> tuple[Chain, IdeaFold]:
+        fold = IdeaFold()
+        context = self._context
+        chain = Chain(context.files, context.paths.idea(idea_id).chain, fold, context.clock)
+        chain.refresh()
+        return chain, fold
 
     def _show(self, idea_id: str) -> bool:
         """Make sure that people can see how an idea ended, for nobody looks at it again once it is journaled.
@@ -124,10 +152,7 @@ class Steward:
         files = self._context.files
         try:
             if METRICS_FILE not in files.listdir(idea.home):
-                fold = IdeaFold()
-                chain = Chain(files, idea.chain, fold, self._context.clock)
-                chain.refresh()
-                project(files, idea, chain, fold)
+                project(files, idea, *self._chain(idea_id))
         except FileNotFoundError:
             return True  # somebody has removed it; the next sweep tells
         except OSError as error:

@@ -24,6 +24,7 @@ from tests.model.plan import Plan, draw, with_orders
 from tests.model.runs import Outcome, hashing_is_fixed, laboratory, report, run
 
 _CHUNK = 50  # runs handed to a process at a time
+_TOLD = 5000  # runs between two words of how far it is
 _REPORTED = 3  # violations shown in full
 
 
@@ -53,12 +54,14 @@ def campaign(runs: int, first: int, workers: int, *, orders: bool) -> int:
     counts = [min(_CHUNK, first + runs - start) for start in starts]
     steps, seconds, overlaps, faults, broken = 0, 0.0, 0, Counter[str](), []
     with ProcessPoolExecutor(workers) as pool:
-        for part in pool.map(work, starts, counts, repeat(orders)):
+        for start, part in zip(starts, pool.map(work, starts, counts, repeat(orders)), strict=True):
             steps, seconds, overlaps = steps + part[0], seconds + part[1], overlaps + part[2]
             faults += part[3]
             broken += part[4]
             if part[4]:
                 print(f"a promise is broken by {', '.join(f'seed {seed}' for seed in part[4])}", flush=True)
+            if (start - first) % _TOLD == 0 and start > first:
+                print(f"{start - first} runs in {time.monotonic() - begun:.0f} s", flush=True)
     took = time.monotonic() - begun
     print(
         f"{runs} runs in {took:.0f} s ({runs / took:.1f} a second), {steps} steps, "

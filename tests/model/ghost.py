@@ -185,9 +185,14 @@ class Ghost:
                 different.append(chain)
                 self._chain("removed", idea_id)
             if slots is not None:
-                tampered = bool(chain and chain.tampered)
+                tampered = chain.tampered if chain else self._lacks_some(idea_id, slots)
                 self.chains[idea_id] = self._brought_back(idea_id, slots, tampered=tampered)
         return different
+
+    def _lacks_some(self, idea_id: str, slots: dict[int, bytes]) -> bool:
+        """Whether these are some records of a chain that somebody had removed: half of it has come back."""
+        removed = [chain for chain in self.past if chain.idea_id == idea_id and chain.tampered]
+        return any(slots.items() < chain.slots.items() for chain in removed)
 
     def _brought_back(self, idea_id: str, slots: dict[int, bytes], *, tampered: bool) -> ChainRecord:
         """What the disk holds of a chain; a record that was removed may be there again."""

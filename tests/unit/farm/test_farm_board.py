@@ -101,8 +101,8 @@ def test_the_best_is_that_of_all_results_and_not_of_the_latest(tmp_path: Path):
 def test_an_outcome_that_holds_no_more_is_off_the_board(tmp_path: Path):
     members = farm(tmp_path)
     outcome(members, 1)
-    members.steward.reopen("idea-001")
-    lead(members)
+    members.journal.write(members.leadership.fold.term, {"reopen": ["idea-001"]})
+    follow(members)
     assert (members.board.best_id(), snapshot(members).top) == ("", [])
 
 

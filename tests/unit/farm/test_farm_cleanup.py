@@ -94,8 +94,8 @@ def test_an_idea_that_does_not_rest_is_not_touched(tmp_path: Path):
 def test_an_idea_that_ran_again_is_cleaned_again(tmp_path: Path):
     members = farm(tmp_path, {1: 0.5, 2: 0.1})
     round_of(members)
-    members.steward.reopen("idea-001")
-    lead(members)
+    members.journal.write(members.leadership.fold.term, {"reopen": ["idea-001"]})
+    follow(members)
     round_of(members)
     played = Played(members.context, "idea-003")
     (Path(played.directory) / "weights.pt").write_text("x")

@@ -159,6 +159,29 @@ def test_outcomes_and_retries_reach_the_journal(tmp_path: Path):
     assert standing(members) == {"idea-001": "COMPLETED"}
 
 
+def test_what_was_seen_to_be_open_again_is_looked_at_once_more_before_it_is_written(tmp_path: Path):
+    """It may have been an old page, and who saw it may lead again only much later."""
+    members = a_leader(tmp_path)
+    write_ideas(members.context, section(1))
+    settle(members)
+    Played(members.context, "idea-001").end()
+    members.settler.sweep()
+    lead(members)
+    written = members.journal.fold.records
+    record = next(Path(members.context.paths.idea("idea-001").chain).rglob("000002.json"))
+    whole = record.read_bytes()
+    record.write_bytes(b"torn")
+    members.steward.reopen("idea-001")
+    lead(members)
+    (problem,) = members.steward.problems
+    assert problem.startswith("whether idea-001 is open again: ")
+    record.write_bytes(whole)
+    lead(members)
+    lead(members)
+    assert (members.journal.fold.records, members.steward.problems) == (written, [])
+    assert standing(members) == {"idea-001": "COMPLETED"}
+
+
 def test_an_outcome_that_the_journal_tells_already_is_not_written_again(tmp_path: Path):
     members = a_leader(tmp_path)
     members.steward.note("idea-001", State.COMPLETED, {})

@@ -57,8 +57,8 @@ class Follower:
         faults: list[OSError] = []
         for token, idea_id in list(self._appeared.items()):
             with _kept(faults):
-                self._on_appeared(token, idea_id)
-                del self._appeared[token]
+                if self._on_appeared(token, idea_id):
+                    del self._appeared[token]
         for idea_id in list(self._ended):
             with _kept(faults):
                 self._settle(idea_id, "")
@@ -86,33 +86,36 @@ class Follower:
             m.events.on_readable(descriptor, _nothing)
         self._watched = set(here)
 
-    def _on_appeared(self, token: str, idea_id: str) -> None:
-        m = self._members
-        entry = m.queue.get(idea_id)
-        if entry and entry.known and entry.known.outcome and self._is_open(idea_id):
-            m.journal.fold.assume(idea_id, None)  # whatever the journal has seen, it runs again
-            m.board.drop(idea_id)
-            m.steward.told(idea_id)
-            if m.leadership.mine:
-                m.steward.reopen(idea_id)
-        if m.attempts.follows(token):
-            m.queue.set_running(idea_id, State.CLAIMED)
-        self._show.changed()
+    def _on_appeared(self, token: str, idea_id: str) -> bool:
+        """Take in a new heartbeat; whether that is done with.
 
-    def _is_open(self, idea_id: str) -> bool:
-        """Whether the chain does not say, or no more, that it has ended; the journal only remembers that.
-
-        A heartbeat alone proves nothing: a server that loses its power can bring back one that was removed,
-        and a keeper that was let go may not have been able to remove its own.
+        If the journal tells that the idea has ended, it alone proves nothing: a server that loses its power
+        can bring back one that was removed, and a keeper that was let go may have failed to remove its own.
 
         Raises:
             OSError: the chain cannot be read; nothing is decided by that.
         """
-        try:
-            _, fold = self._members.attempts.chain(idea_id)
-        except FileNotFoundError:
-            return True
-        return outcome_of(fold) is None
+        m = self._members
+        entry = m.queue.get(idea_id)
+        if entry and entry.known and entry.known.outcome:
+            try:
+                _, fold = m.attempts.chain(idea_id)
+            except FileNotFoundError:  # not claimed yet, or its directory was removed, which the sweep sees
+                return not m.attempts.follows(token)
+            if outcome_of(fold) is None:
+                self._runs_again(idea_id)
+        if m.attempts.follows(token):
+            m.queue.set_running(idea_id, State.CLAIMED)
+        self._show.changed()
+        return True
+
+    def _runs_again(self, idea_id: str) -> None:
+        m = self._members
+        m.journal.fold.assume(idea_id, None)  # whatever the journal has seen
+        m.board.drop(idea_id)
+        m.steward.told(idea_id)
+        if m.leadership.mine:
+            m.steward.reopen(idea_id)
 
     def _settle(self, idea_id: str, token: str) -> bool:
         """See what became of an attempt that is not at work any more.

@@ -27,7 +27,7 @@ demo: $(STAMP)demo
 	@$(BIN)/python examples/demo.py
 
 test: $(STAMP)dev # one order of sets for all, so that a simulated schedule that fails can be seen again
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n 2 --dist loadfile
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n 3 --dist loadfile
 
 # make lint: ruff, mypy --strict, the layers, file and function length.
 lint: $(STAMP)dev

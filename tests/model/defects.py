@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager as Switch
 from contextlib import contextmanager, nullcontext
@@ -165,11 +166,13 @@ def no_fence() -> Switch[Any]:
 
 
 def trusting_exists() -> Switch[Any]:
-    """Which ideas have a directory is asked by name, one by one."""
+    """Which ideas have a directory is asked by name, one by one; what is not there has no chain."""
     listdir = SimFiles.listdir
 
     def by_name(self: SimFiles, path: str) -> list[str]:
         if path != RESULTS:
+            if path.endswith("/.chain") and not self.exists(os.path.dirname(path)):
+                raise FileNotFoundError(2, "no such directory", path)
             return listdir(self, path)
         return [name for name in (*CURRENT.world.idea_ids, ".orze") if self.exists(f"{path}/{name}")]
 

@@ -171,7 +171,7 @@ def test_an_idea_that_becomes_the_best_between_the_look_and_the_removal_keeps_ev
     names = ended(leader, 1, earlier=1, val_loss=0.4)
     made = cleaner(tmp_path, ATTEMPTS)
     (item,) = made.find()
-    leader.steward.reopen("idea-008")  # somebody removed its directory
+    leader.journal.write(leader.leadership.fold.term, {"reopen": ["idea-008"]})  # its directory was removed
     lead(leader)
     made._looked = float("-inf")
     assert "the best now" in made.remove(item)

@@ -6,7 +6,7 @@ import random
 import statistics
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orze.report.merit import Config, config_of, judge, sentence_of, student, with_interval
@@ -198,7 +198,8 @@ def test_whatever_the_results_are_what_is_called_the_best_is_beaten_by_none(valu
     base = configs[at] if at < len(configs) and configs[at].n > 1 else None
     merit = judge(configs, ascending=ascending, base=base, confirm=confirm)
     assert (merit.verdict == "none") == (not configs)
-    assume(merit.verdict == "best")
+    if merit.verdict != "best":
+        return
     sign = 1 if ascending else -1
     assert all(sign * merit.best.mean <= sign * other.mean for other in merit.configs)
     assert merit.best.n >= confirm

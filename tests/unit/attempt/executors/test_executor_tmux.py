@@ -114,7 +114,7 @@ def test_each_keeper_has_a_window_of_one_session_that_closes_when_it_leaves(serv
     executor = server.executor()
     executor.check()
     assert [server.keeper(executor, name) for name in ("idea-001", "idea-002")] == ["", ""]
-    assert server.windows() == [f"s {name} {server.home}" for name in ("idea-001", "idea-002")]
+    until(lambda: server.windows() == [f"s {name} {server.home}" for name in ("idea-001", "idea-002")])
     assert executor.words == "tmux session s: tmux attach -t s"
     server.keepers.pop().let_go()
     until(lambda: len(server.windows()) == 1)

@@ -175,6 +175,22 @@ def test_a_heartbeat_left_behind_by_a_claim_that_failed_opens_nothing_while_the_
     assert members.board.best_id() == "idea-001"
 
 
+def test_a_heartbeat_without_a_chain_opens_nothing_that_has_ended_until_there_is_one(tmp_path: Path):
+    members, follower = farm(tmp_path)
+    Played(members.context, "idea-001", ELSEWHERE).end()
+    members.settler.sweep()
+    lead(members)
+    subprocess.run(["rm", "-r", members.context.paths.idea("idea-001").home], check=True)
+    Path(members.context.paths.heartbeat("idea-001", "let-go")).write_bytes(b"0\n")
+    for _ in range(2):
+        look(follower)
+        assert members.journal.fold.ideas["idea-001"].outcome == State.COMPLETED
+    Played(members.context, "idea-001", ELSEWHERE)
+    look(follower)
+    assert members.journal.fold.ideas["idea-001"].outcome is None
+    assert standing(members)["idea-001"] == "CLAIMED"
+
+
 def test_a_keeper_that_died_at_work_is_reaped_and_its_idea_queued(tmp_path: Path, process, caplog):
     members, follower = farm(tmp_path)
     keeper = process()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,6 @@ import yaml
 
 from orze.client.checks import Check, Verdict
 from orze.config.schema import Cleanup, Settings
-from orze.coord.chain import Chain
-from orze.coord.idea_chain import IdeaFold
 from orze.core.errors import OrzeError
 from orze.core.states import Cause
 from orze.farm.context import make_context
@@ -104,9 +101,10 @@ def try_idea(settings: Settings, sample: Sample, environ: Mapping[str, str]) -> 
             if daemon.stop_attempts():
                 daemon.wait_for_attempts()
             daemon.leave()
-        fold = IdeaFold()
-        with suppress(FileNotFoundError):
-            Chain(context.files, context.paths.idea(_ID).chain, fold, context.clock).refresh()
+        try:
+            _, fold = context.chain(_ID)
+        except FileNotFoundError:
+            return Tried()
     outcome = outcome_of(fold)
     if outcome is None:
         return Tried()

@@ -168,7 +168,7 @@ class Attempts:
 
     def refresh(self, attempt: Attempt) -> None:
         """Read again what the chain says of an attempt; OSError decides nothing."""
-        _, fold = self._read(attempt.idea_id)
+        _, fold = self._context.chain(attempt.idea_id)
         if fold.token == attempt.token:
             attempt.state = fold.state
 
@@ -204,7 +204,7 @@ class Attempts:
         Raises:
             OSError: as Chain.refresh.
         """
-        return self._read(idea_id)
+        return self._context.chain(idea_id)
 
     def _see(self, token: str, idea_id: str, changes: Changes, *, every: bool) -> None:
         """A heartbeat: read the claim behind it if it may be of this machine, or, as leader, in any case."""
@@ -220,7 +220,7 @@ class Attempts:
     def _recognise(self, attempt: Attempt) -> None:
         """See whether a heartbeat that may be of this machine belongs to a claim of it."""
         try:
-            _, fold = self._read(attempt.idea_id)
+            _, fold = self._context.chain(attempt.idea_id)
         except OSError:
             return
         claim = fold.claim or {}
@@ -274,12 +274,6 @@ class Attempts:
             state=fold.state if fold.running else State.CLAIMED,
             directory=attempt_name(fold.attempt, str(claim.get("token", ""))),
         )
-
-    def _read(self, idea_id: str) -> tuple[Chain, IdeaFold]:
-        fold = IdeaFold()
-        chain = Chain(self._context.files, self._context.paths.idea(idea_id).chain, fold, self._context.clock)
-        chain.refresh()
-        return chain, fold
 
     def _open(self, attempt: Attempt) -> None:
         """Get a descriptor of its keeper, if that is still the process that made the claim."""

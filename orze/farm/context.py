@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orze.config.schema import Settings
+from orze.coord.chain import Chain
 from orze.coord.heartbeat import Watch
+from orze.coord.idea_chain import IdeaFold
 from orze.core.clock import SystemClock
 from orze.core.files import RealFiles
 from orze.core.identity import Machine, start_time, this_machine
@@ -42,6 +44,17 @@ class Context:
     def steal(self) -> float:
         """Seconds of silence after which another host's attempt is taken over (S)."""
         return self.settings.lease.steal
+
+    def chain(self, idea_id: str) -> tuple[Chain, IdeaFold]:
+        """The chain of an idea, read now.
+
+        Raises:
+            OSError: as Chain.refresh.
+        """
+        fold = IdeaFold()
+        chain = Chain(self.files, self.paths.idea(idea_id).chain, fold, self.clock)
+        chain.refresh()
+        return chain, fold
 
     def watch(self, steal: float | None = None) -> Watch:
         """A judge of heartbeats that looks about once a heartbeat, and starts anew if it could not for long.

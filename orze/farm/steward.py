@@ -9,8 +9,6 @@ from typing import Any
 
 from orze.attempt.projections import METRICS_FILE, project
 from orze.coord import requests
-from orze.coord.chain import Chain
-from orze.coord.idea_chain import IdeaFold
 from orze.coord.journal import Journal
 from orze.coord.leader import Leadership
 from orze.core.states import SUCCEEDED, State
@@ -124,7 +122,7 @@ class Steward:
         found = []
         for idea_id in list(self._reopened):
             try:
-                _, fold = self._chain(idea_id)
+                _, fold = self._context.chain(idea_id)
             except FileNotFoundError:
                 found.append(idea_id)
             except OSError as error:
@@ -136,13 +134,6 @@ class Steward:
                     del self._reopened[idea_id]
         return found
 
-    def _chain(self, idea_id: str) -> tuple[Chain, IdeaFold]:
-        fold = IdeaFold()
-        context = self._context
-        chain = Chain(context.files, context.paths.idea(idea_id).chain, fold, context.clock)
-        chain.refresh()
-        return chain, fold
-
     def _show(self, idea_id: str) -> bool:
         """Make sure that people can see how an idea ended, for nobody looks at it again once it is journaled.
 
@@ -152,7 +143,7 @@ class Steward:
         files = self._context.files
         try:
             if METRICS_FILE not in files.listdir(idea.home):
-                project(files, idea, *self._chain(idea_id))
+                project(files, idea, *self._context.chain(idea_id))
         except FileNotFoundError:
             return True  # somebody has removed it; the next sweep tells
         except OSError as error:

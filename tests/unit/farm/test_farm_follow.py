@@ -65,6 +65,15 @@ def farm(home: Path) -> tuple[Assembly, Follower]:
     return members, Follower(members, Show(members.context, members))
 
 
+def told_to_have_ended(members: Assembly) -> Played:
+    """An attempt of another host that the journal tells to have ended."""
+    played = Played(members.context, "idea-001", ELSEWHERE)
+    played.end()
+    members.settler.sweep()
+    lead(members)
+    return played
+
+
 def test_a_running_attempt_is_adopted_and_told(tmp_path: Path, process, caplog):
     members, follower = farm(tmp_path)
     Played(members.context, "idea-001", frame=frame(process()), gpu="cpu0")
@@ -118,10 +127,7 @@ def test_a_keeper_that_died_behind_its_last_record_is_tidied_up_and_its_result_s
 
 def test_a_heartbeat_that_comes_back_behind_the_end_opens_nothing_again(tmp_path: Path):
     members, follower = farm(tmp_path)
-    played = Played(members.context, "idea-001", ELSEWHERE)
-    played.end()
-    members.settler.sweep()
-    lead(members)
+    played = told_to_have_ended(members)
     written = members.journal.fold.records
     played.beat(7)  # as the server's disk had it before the power failed
     look(follower)
@@ -154,10 +160,7 @@ def test_a_heartbeat_left_behind_by_a_claim_that_failed_opens_nothing_while_the_
     tmp_path: Path,
 ):
     members, follower = farm(tmp_path)
-    played = Played(members.context, "idea-001", ELSEWHERE)
-    played.end()
-    members.settler.sweep()
-    lead(members)
+    told_to_have_ended(members)
     written = members.journal.fold.records
     record = next(Path(members.context.paths.idea("idea-001").chain).rglob("000002.json"))
     whole = record.read_bytes()
@@ -177,9 +180,7 @@ def test_a_heartbeat_left_behind_by_a_claim_that_failed_opens_nothing_while_the_
 
 def test_a_heartbeat_without_a_chain_opens_nothing_that_has_ended_until_there_is_one(tmp_path: Path):
     members, follower = farm(tmp_path)
-    Played(members.context, "idea-001", ELSEWHERE).end()
-    members.settler.sweep()
-    lead(members)
+    told_to_have_ended(members)
     subprocess.run(["rm", "-r", members.context.paths.idea("idea-001").home], check=True)
     Path(members.context.paths.heartbeat("idea-001", "let-go")).write_bytes(b"0\n")
     for _ in range(2):
